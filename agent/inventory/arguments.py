@@ -57,7 +57,7 @@ def read_checks(mention: Mention, entries: Value, complaints: Complaints) -> tup
 def _check(mention: Mention, entry: Value, node: Node, path: Path, complaints: Complaints) -> Check | None:
     """``entry`` as one health check; None after a complaint."""
     entry = _keyed(entry)
-    try:
+    with complaints.of(node.position, path):
         if not isinstance(entry, dict):
             raise Mistake("a check is a mapping", "write one like `{tcp: 127.0.0.1:25}`")
         model: type[CheckSpec] = model_of({str(key): value for key, value in entry.items()})
@@ -66,8 +66,6 @@ def _check(mention: Mention, entry: Value, node: Node, path: Path, complaints: C
         except ValidationError as error:
             rendered = bool(complaints.host)
             validation.complain(error, model, node, complaints, path=path, rendered=rendered)
-    except Mistake as mistake:
-        complaints.faults(mistake, node.position, path)
     return None
 
 

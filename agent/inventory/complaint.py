@@ -106,18 +106,15 @@ class Complaints:
                 self.add(problem.position, (), problem.problem, problem.remedy)
 
     @contextmanager
-    def of(self, node: Node, path: Path = ()) -> Iterator[None]:
-        """Add each fault of a Mistake about ``node``, to which ``path`` leads, at its place inside."""
+    def of(self, place: Node | Position, path: Path = ()) -> Iterator[None]:
+        """Add each fault of a Mistake about the value at ``place``, to which ``path`` leads; of a node where it lies
+        inside."""
         try:
             yield
         except Mistake as mistake:
             for fault in mistake.faults:
-                self.add(locate(node, fault.path), (*path, *fault.path), fault.problem, fault.remedy)
-
-    def faults(self, mistake: Mistake, position: Position, path: Path = ()) -> None:
-        """Add each fault of a value at ``position``."""
-        for fault in mistake.faults:
-            self.add(position, (*path, *fault.path), fault.problem, fault.remedy)
+                position = place if isinstance(place, Position) else locate(place, fault.path)
+                self.add(position, (*path, *fault.path), fault.problem, fault.remedy)
 
     def include(self, others: Complaints) -> None:
         for complaint, hosts in others._found.items():

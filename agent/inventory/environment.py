@@ -232,18 +232,12 @@ class Environment:
     def _concretes(self, complaints: Complaints) -> ConcreteDeploys:
         found = tuple((deploy, self._concrete(deploy, complaints)) for deploy in self._deploys(complaints))
         placed = {deploy.name: deploy for deploy, _ in found}
-        wanted = (
-            (deploy.name, (*concrete.resources, *concrete.claims)) for deploy, concrete in found if concrete is not None
-        )
-        for conflict in conflicts(wanted):
+        known = [(deploy.name, concrete) for deploy, concrete in found if concrete is not None]
+        for conflict in conflicts((name, (*concrete.resources, *concrete.claims)) for name, concrete in known):
             where = placed[conflict.deploy].place_of_resource(conflict.resource)
             complaints.add(*where, conflict.problem, conflict.remedy)
-        for each in unmet_needs([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
-            name = each.resource.partition(":")[2]
-            how = "takes away" if each.absent else "brings only after it"
-            problem = f'{each.what_for}, and "{each.other}" {how} the package {name}'
-            remedy = "take one of the two out" if each.absent else f"write `needs: [{each.other}]`, or put that before"
-            complaints.add(*placed[each.deploy].place(()), problem, remedy)
+        for name, fault in unmet_needs(known):
+            complaints.add(*placed[name].place(()), fault.problem, fault.remedy)
         return found
 
     def _concrete(self, deploy: HostDeploy, complaints: Complaints) -> Concrete | None:

@@ -45,8 +45,9 @@ def read(
     of_fleet = Complaints()
     fleet, root = read_fleet_file(source, of_fleet)
     complaints.include(of_fleet)
-    check_hosts(fleet, root, inventory, complaints)
-    check_windows(fleet, root, complaints)
+    if root is not None:
+        check_hosts(fleet, root, inventory, complaints)
+        check_windows(fleet, root, complaints)
     pinned = Complaints()
     tools = read_tools(source, pinned)
     lock = read_lock(source, pinned) if locked else Lock()

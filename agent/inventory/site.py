@@ -137,15 +137,14 @@ class _Reader:
             self._add(node.position, path, "the play names no hosts", "write a host pattern, or all")
             return ""
         parts = list(self._strings(value, path))
-        try:
+        found = ""
+        with self.complaints.of(value.position, path):
             pattern = ",".join(part for text in parts for part in split(text))
             self.inventory.match(pattern)
-        except Mistake as mistake:
-            self.complaints.faults(mistake, value.position, path)
-            return ""
-        for fault in self.inventory.unknown_names(pattern):
+            found = pattern
+        for fault in self.inventory.unknown_names(found) if found else ():
             self._add(value.position, path, fault.problem, fault.remedy)
-        return pattern
+        return found
 
     def _mention(self, node: Node, path: Path) -> Mention | None:
         if isinstance(node, Scalar) and isinstance(node.value, str):

@@ -7,6 +7,7 @@ its children. A host without a group is in ``ungrouped``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from agent.domain.fault import Mistake
 from agent.system.yaml import Node, Position
@@ -88,7 +89,7 @@ class HostGroups:
 
     def lineage(self, host: str) -> tuple[HostGroup, ...]:
         """All groups of ``host`` but ``all``, in the order in which their variables override each other."""
-        names = {name for group in self.hosts[host].groups for name in (group, *self._lineage(group))} - {ALL}
+        names = {name for group in self.hosts[host].groups for name in (group, *self._lineages[group])} - {ALL}
         return tuple(sorted((self.groups[name] for name in names), key=self._rank))
 
     def members(self, group: str) -> tuple[str, ...]:
@@ -107,23 +108,11 @@ class HostGroups:
         return self._depths[group.name], group.priority, group.name
 
     def _measure(self) -> None:
-        """Compute the depth of every group by Kahn's algorithm: parents before children."""
-        waiting = {name: len(group.parents) for name, group in self.groups.items()}
-        self._depths = dict.fromkeys(waiting, 0)
-        ready = [ALL]
-        while ready:
-            name = ready.pop()
-            for child in self.groups[name].children:
-                self._depths[child] = max(self._depths[child], self._depths[name] + 1)
-                waiting[child] -= 1
-                if not waiting[child]:
-                    ready.append(child)
-
-    def _lineage(self, name: str) -> frozenset[str]:
-        """The ancestors of a group, cached. For use after ``close``."""
-        if name not in self._lineages:
-            self._lineages[name] = frozenset(self._ancestors(name))
-        return self._lineages[name]
+        """Compute the ancestors and the depth of every group. Parents come before children."""
+        for name in TopologicalSorter({group.name: group.parents for group in self.groups.values()}).static_order():
+            parents = self.groups[name].parents
+            self._depths[name] = max((self._depths[parent] + 1 for parent in parents), default=0)
+            self._lineages[name] = frozenset(parents).union(*(self._lineages[parent] for parent in parents))
 
     def _ancestors(self, name: str) -> set[str]:
         found: set[str] = set()

@@ -10,11 +10,10 @@ import ast
 import re
 import shlex
 import warnings
-from dataclasses import dataclass, field
 
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.domain.text import not_utf8
-from agent.inventory.ansible.groups import UNGROUPED, HostGroup, HostGroups
+from agent.inventory.ansible.groups import UNGROUPED, HostGroups
 from agent.inventory.ansible.hosts_yaml import GROUP_GRAMMAR, HostsReader
 from agent.inventory.complaint import Complaints, nearest
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
@@ -30,7 +29,7 @@ _KINDS = ("hosts", "children", "vars")
 
 def read_ini(content: bytes, file: str, complaints: Complaints) -> HostGroups:
     """The groups of an INI hosts file. Mistakes go to ``complaints``."""
-    reader = _Reader(HostsReader(file, complaints), complaints)
+    reader = _Reader(file, complaints)
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -63,16 +62,15 @@ def _other(lines: list[str]) -> tuple[int, str, str] | None:
     return (line, *MERGE_CONFLICT) if line is not None else None
 
 
-@dataclass(slots=True)
-class _Reader:
-    hosts: HostsReader
-    complaints: Complaints
-    section: str = UNGROUPED
-    kind: str = "hosts"
-    declared: set[str] = field(default_factory=lambda: {"all", UNGROUPED})
-    mentioned: dict[str, Position] = field(default_factory=dict)
-    """Groups that so far have only been named as a child or given variables."""
-    children: list[tuple[str, str, Position]] = field(default_factory=list)
+class _Reader(HostsReader):
+    def __init__(self, file: str, complaints: Complaints) -> None:
+        super().__init__(file, complaints)
+        self._heading = UNGROUPED
+        self._kind = "hosts"
+        self._declared = {"all", UNGROUPED}
+        self._mentioned: dict[str, Position] = {}
+        """Groups that so far have only been named as a child or given variables."""
+        self._children: list[tuple[str, str, Position]] = []
 
     def read_line(self, text: str, position: Position) -> None:
         if found := _SECTION.fullmatch(text):
@@ -83,57 +81,54 @@ class _Reader:
             )
         elif re.fullmatch(r"\[[\w.-]+(:\w+)?", text):
             self.complaints.add(position, (), "the [ of this section is never closed", f"write {text}]")
-        elif self.kind not in _KINDS:
+        elif self._kind not in _KINDS:
             return
-        elif self.kind == "hosts":
+        elif self._kind == "hosts":
             self._host(text, position)
-        elif self.kind == "vars":
+        elif self._kind == "vars":
             name, sign, value = text.partition("=")
-            if sign and (group := self._group(position)):
-                self.hosts.group_variable(group, name.strip(), _value(value.strip(), position), position, ())
+            if sign and (group := self.group(self._heading, position, ())):
+                self.group_variable(group, name.strip(), _value(value.strip(), position), position, ())
             elif not sign:
                 self.complaints.add(position, (), "a variable is expected here", "write name=value")
         elif found := _NAME.fullmatch(text):
-            self.children.append((self.section, found[1], position))
+            self._children.append((self._heading, found[1], position))
             self._mention(found[1], position)
         else:
             self.complaints.add(position, (), f'"{text}" is not a group name', GROUP_GRAMMAR)
 
     def finish(self) -> HostGroups:
-        for name, position in self.mentioned.items():
-            if name not in self.declared:
+        for name, position in self._mentioned.items():
+            if name not in self._declared:
                 self.complaints.add(position, (), f"there is no section for the group {name}", f"write [{name}]")
-        return self.hosts.finish()
+        return super().finish()
 
     def _begin(self, name: str, kind: str, position: Position) -> None:
-        self.section, self.kind = name, kind
+        self._heading, self._kind = name, kind
         if kind not in _KINDS:
             remedy = nearest(kind, _KINDS, otherwise=f"write [{name}], [{name}:children] or [{name}:vars]")
             self.complaints.add(position, (), f'there is no kind of section "{kind}"', remedy)
-        self.hosts.group(name, position, ())
+        self.group(name, position, ())
         if kind == "vars":
             self._mention(name, position)
         else:
-            self.declared.add(name)
+            self._declared.add(name)
             self._adopt(name)
 
     def _mention(self, name: str, position: Position) -> None:
-        self.mentioned.setdefault(name, position)
-        if name in self.hosts.groups.groups:
+        self._mentioned.setdefault(name, position)
+        if name in self.groups.groups:
             self._adopt(name)
 
     def _adopt(self, name: str) -> None:
         """Make a group the child of the groups that named it before it was defined."""
-        waiting, self.children = self.children, []
+        waiting, self._children = self._children, []
         for parent, child, position in waiting:
-            group = self.hosts.groups.groups.get(parent)
+            group = self.groups.groups.get(parent)
             if child == name and group is not None:
-                self.hosts.child(group, child, position, ())
+                self.child(group, child, position, ())
             else:
-                self.children.append((parent, child, position))
-
-    def _group(self, position: Position) -> HostGroup | None:
-        return self.hosts.group(self.section, position, ())
+                self._children.append((parent, child, position))
 
     def _host(self, text: str, position: Position) -> None:
         try:
@@ -144,8 +139,8 @@ class _Reader:
         if "=" in assignments or any(word.startswith("=") or word.endswith("=") for word in assignments[:2]):
             self.complaints.add(position, (), "blanks stand around a =", "write name=value, without them")
             return
-        group = self._group(position)
-        hosts = self.hosts.hosts(name, group, position, ()) if group else []
+        group = self.group(self._heading, position, ())
+        hosts = self.hosts(name, group, position, ()) if group else []
         for assignment in assignments:
             key, sign, value = assignment.partition("=")
             if not sign:

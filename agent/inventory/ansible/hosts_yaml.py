@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Path
 from agent.inventory.ansible.groups import ALL, UNGROUPED, Host, HostGroup, HostGroups
 from agent.inventory.ansible.ranges import expand
 from agent.inventory.complaint import Complaints, unknown_key
@@ -101,28 +101,22 @@ class HostsReader:
         if group.name == UNGROUPED or (child == UNGROUPED and group.name != ALL):
             self.complaints.add(position, path, "ungrouped has no children and no parent but all", "leave it out")
             return
-        try:
+        with self.complaints.of(position, path):
             self.groups.add_child(group.name, child)
-        except Mistake as mistake:
-            self.complaints.faults(mistake, position, path)
 
     def hosts(self, pattern: Key, group: HostGroup, position: Position, path: Path) -> list[Host]:
         """The hosts that ``pattern`` names, added to ``group``. A port in the pattern becomes ``ansible_port``."""
         if not isinstance(pattern, str):
             self.complaints.add(position, path, "a host name is a string", "put it in quotes")
             return []
-        try:
-            names, port = expand(pattern)
-        except Mistake as mistake:
-            self.complaints.faults(mistake, position, path)
-            return []
         hosts = []
-        for name in names:
-            new = name not in self.groups.hosts
-            host = self.groups.add_host(name, group.name, position)
-            if new and port:
-                host.variables["ansible_port"] = Scalar(port, position)
-            hosts.append(host)
+        with self.complaints.of(position, path):
+            names, port = expand(pattern)
+            for name in names:
+                new = name not in self.groups.hosts
+                hosts.append(self.groups.add_host(name, group.name, position))
+                if new and port:
+                    hosts[-1].variables["ansible_port"] = Scalar(port, position)
         return hosts
 
     def group_variable(self, group: HostGroup, name: Key, node: Node, position: Position, path: Path) -> None:

@@ -10,6 +10,7 @@ from agent.deploys.items import Item
 from agent.deploys.kind_table import PathShape, row_of
 from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
+from agent.domain.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +50,21 @@ def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Con
                 taken.setdefault(place, (name, resource))
 
 
-@dataclass(frozen=True, slots=True)
-class UnmetNeed:
-    """``deploy`` relies on ``resource``. The deploy ``other`` removes it (``absent``), or brings it too late."""
-
-    deploy: str
-    resource: str
-    what_for: str
-    other: str
-    absent: bool
-
-
-def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[UnmetNeed]:
-    """What ``deploys`` (by name, in order) rely on and the inventory itself takes away or brings too late. Resources
-    that no deploy mentions may be on the host."""
+def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[tuple[str, Fault]]:
+    """What ``deploys`` (by name, in order) rely on and the inventory itself takes away or brings too late, each with
+    the deploy that relies on it. Resources that no deploy mentions may be on the host."""
     said = [(name, resource) for name, concrete in deploys for resource in concrete.resources]
     there: set[str] = set()
     for name, concrete in deploys:
         there.update(resource.key for resource in concrete.resources if not resource.absent)
         for key, what_for in concrete.relies_on.items():
-            others = [(other, resource) for other, resource in said if resource.key == key]
+            others = [(other, resource.absent) for other, resource in said if resource.key == key]
             if others and key not in there:
-                other, resource = others[0]
-                yield UnmetNeed(name, key, what_for, other, resource.absent)
+                other, absent = others[0]
+                how = "takes away" if absent else "brings only after it"
+                remedy = "take one of the two out" if absent else f"write `needs: [{other}]`, or put that before"
+                package = key.partition(":")[2]
+                yield name, Fault(f'{what_for}, and "{other}" {how} the package {package}', remedy)
 
 
 def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Path
 from agent.domain.window import Window
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaints
-from agent.inventory.fleet import FLEET_FILE, Fleet
-from agent.system.yaml import Node, Position, locate
+from agent.inventory.fleet import Fleet
+from agent.system.yaml import Node, locate
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -30,33 +30,29 @@ def windows_of(fleet: Fleet, host: str, match: Callable[[str], Collection[str]])
     )
 
 
-def check_windows(fleet: Fleet, root: Node | None, complaints: Complaints) -> None:
+def check_windows(fleet: Fleet, root: Node, complaints: Complaints) -> None:
     """Complain of windows that are too short for the longest deploy and the settling after it."""
     budget = fleet.schedule.deploy_timeout + fleet.schedule.settle
     for index, window in enumerate(fleet.windows):
         if window.for_ < budget:
             path = ("windows", index, "for")
             complaints.add(
-                locate(root, path) if root is not None else Position(FLEET_FILE),
+                locate(root, path),
                 path,
                 f"nothing would ever begin: a change needs {budget} s (schedule.deploy_timeout + schedule.settle)",
                 f"write {-(-budget // 60)}m or more, or lower schedule.deploy_timeout",
             )
 
 
-def check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
+def check_hosts(fleet: Fleet, root: Node, inventory: Inventory, complaints: Complaints) -> None:
     """Complain of patterns in fleet.yaml with unknown names. Such a suspension would suspend nobody."""
-    entries: list[tuple[Path, str]] = []
-    entries += [(("suspend", index, "hosts"), entry.hosts) for index, entry in enumerate(fleet.suspend)]
-    entries += [(("windows", index, "hosts"), window.hosts) for index, window in enumerate(fleet.windows)]
+    patterns: dict[Path, str] = {("suspend", index, "hosts"): entry.hosts for index, entry in enumerate(fleet.suspend)}
+    patterns |= {("windows", index, "hosts"): window.hosts for index, window in enumerate(fleet.windows)}
     if fleet.reboot != "never":
-        entries.append((("reboot", "hosts"), fleet.reboot.hosts))
-    for path, hosts in entries:
-        position = locate(root, path) if root is not None else Position(FLEET_FILE)
-        try:
+        patterns["reboot", "hosts"] = fleet.reboot.hosts
+    for path, hosts in patterns.items():
+        position = locate(root, path)
+        with complaints.of(position, path):
             inventory.match(hosts)
-        except Mistake as mistake:
-            complaints.faults(mistake, position, path)
-            continue
-        for fault in inventory.unknown_names(hosts):
-            complaints.add(position, path, fault.problem, fault.remedy)
+            for fault in inventory.unknown_names(hosts):
+                complaints.add(position, path, fault.problem, fault.remedy)
