@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 
 from agent.system import systemd
+from agent.system.process import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,11 +47,15 @@ _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"))
 
 _SYSTEMD = "/run/systemd/system"
 """There while systemd runs: sd_booted(3)."""
-_SYSTEMCTL = ("systemctl", "--no-pager", "--plain", "--no-legend")
-_PROPERTIES = (
-    "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,SourcePath,BusName"
-    ",InactiveExitTimestampMonotonic,WantedBy,RequiredBy,UpheldBy,TriggeredBy"
+_SHOW = (
+    "systemctl",
+    "show",
+    "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,SourcePath,BusName"
+    ",InactiveExitTimestampMonotonic,WantedBy,RequiredBy,UpheldBy,TriggeredBy",
+    "--",
 )
+_SHOWN_MOST = 16 * 1024 * 1024
+"""Bytes that it may print: a unit takes some hundred."""
 
 
 def trace(questions: Iterable[Question]) -> str:
@@ -213,8 +217,11 @@ def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
     left = until - time.monotonic()
     if left <= 0:
         return dict.fromkeys(names, _UNTOLD)
-    shown = _systemctl(b"show", b"--property=" + _PROPERTIES.encode(), b"--", *names, timeout_s=left)
-    blocks = shown.strip(b"\n").split(b"\n\n") if shown else []
+    try:
+        shown = run([*_SHOW, *map(os.fsdecode, names)], timeout_s=left, output_limit=_SHOWN_MOST)
+    except OSError:
+        return dict.fromkeys(names, _UNTOLD)
+    blocks = shown.output.strip(b"\n").split(b"\n\n") if shown.ok and shown.output else []
     if len(blocks) == len(names):
         return {name: _escaped(block) for name, block in zip(names, blocks, strict=True)}
     if len(names) == 1:
@@ -229,22 +236,6 @@ def _failed_units() -> bytes:
         return b""
     names = systemd.all_failed_units(ASK_TIMEOUT_S)
     return _UNTOLD if names is None else " ".join(names).encode()
-
-
-def _systemctl(*arguments: bytes, timeout_s: float) -> bytes | None:
-    """Return what systemctl prints; None where it fails or does not answer."""
-    try:
-        done = subprocess.run(
-            (*_SYSTEMCTL, *arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 _ALONE: Mapping[bytes, Callable[[bytes], bytes]] = {
