@@ -29,22 +29,17 @@ from agent.engine.preloaded import Preloaded
 from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
+    Decision,
     EarlierLook,
+    Execute,
     FoundDeploy,
     Order,
     ProtocolError,
+    Skip,
 )
 from agent.engine.readiness import await_confined, unreadable
 from agent.engine.secrecy import Lacking, nothing_sealed, passwords_apart
-from agent.engine.talk import (
-    STOPPED,
-    Decision,
-    DeployTalk,
-    EngineCaller,
-    Execute,
-    Skip,
-    ignore,
-)
+from agent.engine.talk import STOPPED, DeployTalk, EngineCaller, ignore
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind

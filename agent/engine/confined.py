@@ -19,11 +19,11 @@ def main(folder: str, begin: Begin | None = None) -> int:
     try:
         confine(scratch)
     except OSError as error:
-        _say(Ready(confined=False, reason=error.strerror or str(error)))
+        _say(Ready(error.strerror or str(error) or "no reason was given"))
         return 0
     os.environ["TMPDIR"] = f"{scratch}"
     _trust_repositories(scratch)
-    _say(Ready(confined=True, reason=""))
+    _say(Ready(""))
     from agent.engine import runner
 
     return runner.main(confined=True, begin=begin)

@@ -1,10 +1,10 @@
 """The lines between the agent and its engine child: messages to JSON lines and back, strictly.
 
     parent                                      child
-                                          ←     ready {confined, reason}                 of a plan's child alone
+                                          ←     ready {unconfined}                       of a plan's child alone
     begin {root, temp, deploys, traced}   →
                                           ←     found {deploy, changes, resources, error, unowned, trace, …}
-    execute {deploy, resources} or skip   →                                              none where there is an error
+    execute {resources}, or skip          →                                              none where there is an error
                                           ←     started {deploy, resource, operation}    for each that begins
                                           ←     operated {results}                       of some made together
                                           ←     done {deploy, status, error}             after execute
@@ -58,12 +58,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The child of a plan could confine itself, or why not. Said before it has seen anything to obey: what
-    comes later may be the word of deploy code."""
+    """Why the child of a plan could not confine itself; empty where it has. Said before it has seen anything to obey:
+    what comes later may be the word of deploy code."""
 
     type: ClassVar[str] = "ready"
-    confined: bool
-    reason: str
+    unconfined: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +103,21 @@ class FoundDeploy:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecuteDeploy:
-    """``resources``: the keys that may change."""
+class Execute:
+    """Run the deploy that was found, and change nothing that was planned but these ``resources``."""
 
     type: ClassVar[str] = "execute"
-    deploy: str
     resources: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class SkipDeploy:
+class Skip:
+    """Leave it alone."""
+
     type: ClassVar[str] = "skip"
-    deploy: str
+
+
+Decision = Execute | Skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Done:
     error: str
 
 
-Message = Ready | Begin | FoundDeploy | ExecuteDeploy | SkipDeploy | Started | Operated | Done
+Message = Ready | Begin | FoundDeploy | Execute | Skip | Started | Operated | Done
 
 
 _MESSAGES: Mapping[str, type[Message]] = {kind.type: kind for kind in get_args(Message)}

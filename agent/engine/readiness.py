@@ -64,4 +64,4 @@ def _first_word(child: Child, deadline: float) -> str:
         return "it took too long"
     except (ProtocolError, OverflowError) as error:
         raise unreadable(error) from error
-    return "" if message.confined else message.reason or "no reason was given"
+    return message.unconfined

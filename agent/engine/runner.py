@@ -23,12 +23,12 @@ from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
     Done,
-    ExecuteDeploy,
+    Execute,
     FoundDeploy,
     Message,
     Order,
     ProtocolError,
-    SkipDeploy,
+    Skip,
     decode,
     encode,
 )
@@ -122,9 +122,9 @@ class Runner:
             FoundDeploy(deploy.name, deploy.changes, deploy.resources, unowned=deploy.unowned, trace=deploy.trace)
         )
         answer = self._channel.receive()
-        if isinstance(answer, ExecuteDeploy) and answer.deploy == deploy.name:
+        if isinstance(answer, Execute):
             self._channel.send(self._execute(deploy, answer.resources))
-        elif not (isinstance(answer, SkipDeploy) and answer.deploy == deploy.name):
+        elif not isinstance(answer, Skip):
             raise ProtocolError(f"{answer.type} where an answer about {deploy.name} was expected")
         if not isinstance(deploy, BuiltIn):
             deploy.close()

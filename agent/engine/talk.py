@@ -11,13 +11,13 @@ from agent.domain.plan import Hold
 from agent.engine.child import Child
 from agent.engine.protocol import (
     Begin,
+    Decision,
     Done,
-    ExecuteDeploy,
     FoundDeploy,
     Message,
     Operated,
     ProtocolError,
-    SkipDeploy,
+    Skip,
     Started,
     decode,
     encode,
@@ -25,21 +25,6 @@ from agent.engine.protocol import (
 from agent.engine.secrecy import masked_message, public_trace
 
 STOPPED = "stopped before it began"
-
-
-@dataclass(frozen=True, slots=True)
-class Execute:
-    """Run it, and change nothing that was planned but these."""
-
-    resources: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Leave it alone."""
-
-
-Decision = Execute | Skip
 
 
 def ignore(*_: object) -> None:
@@ -101,10 +86,9 @@ class DeployTalk:
         if found.error is not None:
             return self.ended(Status.FAILED, found.error)
         self.child.forget_words()  # from here on the next deploy may be the one that ends it
+        self._send(decision)
         if isinstance(decision, Skip):
-            self._send(SkipDeploy(self.deploy))
             return self.ended(Status.HELD)
-        self._send(ExecuteDeploy(self.deploy, decision.resources))
         while True:
             match self._receive():
                 case Started(resource=resource, operation=operation):
