@@ -125,7 +125,8 @@ def heard(event, arguments):
 def tell():
     import agent.wiring
     classes = {kind for module in list(sys.modules.values()) if module.__name__.startswith("agent.")
-               for kind in vars(module).values() if hasattr(kind, "__dataclass_fields__")}
+               for kind in vars(module).values()
+               if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__")}
     print(found[0], len(classes), file=sys.stderr)
 sys.addaudithook(heard)
 atexit.register(tell)
