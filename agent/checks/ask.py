@@ -25,7 +25,7 @@ STACK = 512 * 1024
 
 
 def command(checks: Sequence[Check], file: Path) -> TimedCommand:
-    """The command by which the daemon has ``checks`` asked, of which each ``only_looks``."""
+    """The command by which the daemon has ``checks`` asked, of kinds that ``only_looks``."""
     argv = [sys.executable, "-I", "-m", "agent.checks.ask", f"{file}"]
     longest = max(int(str(check.spec["timeout"])) for check in checks)
     rounds = -(-len(checks) // AT_ONCE)

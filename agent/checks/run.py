@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from types import SimpleNamespace
 
-from agent.domain.check import Check, CheckResult
+from agent.domain.check import CHECK_KINDS, Check, CheckResult
 from agent.errors import HostwrightError
 
 AT_ONCE = 8
@@ -16,17 +16,6 @@ AT_ONCE = 8
 
 OUTPUT_KEPT = 1000
 """Characters of what a failing check says."""
-
-_ASK: Mapping[str, str] = {
-    "http": "network",
-    "tcp": "network",
-    "certificate": "network",
-    "command": "look",
-    "unit": "look",
-    "file": "look",
-    "process": "look",
-}
-"""By kind: the module whose function of that name returns the reason for a failure, or nothing."""
 
 
 def run_checks(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
@@ -41,7 +30,8 @@ def _answer(check: Check) -> CheckResult:
     began = time.monotonic()
     spec = SimpleNamespace(**check.spec)  # what it was written as; the models that hold it to that take long to load
     try:
-        ask: Callable[[SimpleNamespace], str] = getattr(import_module(f"agent.checks.{_ASK[check.kind]}"), check.kind)
+        module = import_module(f"agent.checks.{CHECK_KINDS[check.kind].module}")
+        ask: Callable[[SimpleNamespace], str] = getattr(module, check.kind)
         why = ask(spec)
     except HostwrightError as error:
         why = error.message

@@ -9,9 +9,32 @@ from agent.domain.digest import JSON
 
 
 @dataclass(frozen=True, slots=True)
+class CheckKind:
+    """What is known of a kind of checks besides its options. ``module``: that of ``agent.checks`` whose function of the
+    kind's name returns the reason for a failure, or nothing. ``only_looks``: it starts no program as anybody and sees
+    no other's process, so that a daemon that may do neither can ask it. ``resource``: the kind of resource that the
+    value of a check names."""
+
+    module: str
+    only_looks: bool = True
+    resource: str = ""
+
+
+CHECK_KINDS: Mapping[str, CheckKind] = {
+    "http": CheckKind("network"),
+    "tcp": CheckKind("network"),
+    "command": CheckKind("look", only_looks=False),
+    "unit": CheckKind("look", resource="unit"),
+    "file": CheckKind("look", resource="file"),
+    "process": CheckKind("look", only_looks=False),
+    "certificate": CheckKind("network", resource="file"),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
-    """One check. ``kind``: http, tcp, command, unit, file, process or certificate. ``label``: its name within the
-    deploy. ``spec``: its arguments, concrete, with the defaults of those that nobody gave."""
+    """One check. ``kind``: one of CHECK_KINDS. ``label``: its name within the deploy. ``spec``: its arguments,
+    concrete, with the defaults of those that nobody gave."""
 
     deploy: str
     kind: str
@@ -19,10 +42,10 @@ class Check:
     spec: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
     @property
-    def only_looks(self) -> bool:
-        """True where it starts no program as anybody and sees no other's process: a daemon that may do neither can ask
-        it."""
-        return self.kind not in ("command", "process")
+    def resource(self) -> str:
+        """The key of the resource that it asks for; empty where it asks for none."""
+        kind = CHECK_KINDS[self.kind].resource
+        return kind and f"{kind}:{self.spec.get(self.kind, '')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,10 +114,8 @@ def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], f
 
 def _asks(check: Check, units: Collection[str], made: Made) -> bool:
     """Whether ``check`` looks at one of these units, or at a file that was changed."""
-    about = f"{check.spec.get(check.kind, '')}"
-    if check.kind == "unit":
-        return f"unit:{about}" in units or f"unit:{about}.service" in units
-    return check.kind in ("file", "certificate") and made.holds(f"file:{about}")
+    asked = check.resource
+    return asked in units or f"{asked}.service" in units or made.holds(asked)
 
 
 def _covers(places: Iterable[str], path: str) -> bool:

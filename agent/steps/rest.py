@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.domain.account import Account
+from agent.domain.check import CHECK_KINDS
 from agent.domain.memory import State
 from agent.domain.question import Question, QuestionKind
 from agent.errors import Exit
@@ -36,7 +37,7 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
         account.reboot is not None and account.reboot.hold is None,
         account.health is None,
         # The daemon may not ask all, and a person wants to know soon.
-        account.state is not None and not all(check.only_looks for check in account.state.checks),
+        account.state is not None and not all(CHECK_KINDS[check.kind].only_looks for check in account.state.checks),
         bool(state.attempts),
         any(hold.until is None for hold in account.ending_holds),
     )

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent.checks.run import run_checks
-from agent.checks.spec import check_of, model_of
-from agent.domain.check import CheckResult
+from agent.checks.spec import KINDS, check_of, model_of
+from agent.domain.check import CHECK_KINDS, CheckResult
 
 Ask = Callable[..., CheckResult]
 
@@ -32,6 +32,10 @@ Ask = Callable[..., CheckResult]
 def asked(**entry: Any) -> CheckResult:
     (result,) = run_checks([check_of("web", model_of(entry).model_validate(entry))])
     return result
+
+
+def test_every_kind_that_people_may_write_has_a_row() -> None:
+    assert KINDS.keys() == CHECK_KINDS.keys()
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -34,8 +34,7 @@ KNOWN = {
     ("deploys/items.py", "line"): "a line that holds a secret is found by its pattern",
     ("engine/secrecy.py", "user"): "an account whose password nobody can read here keeps the one that it has",
     ("steps/lock_out.py", "user"): "whom Git locks out stays out, also on the way back",
-    ("steps/reach.py", "file"): "a check of health asks for a file",
-    ("steps/reach.py", "unit"): "a check of health asks for a unit, and so does what is to be reloaded",
+    ("steps/reach.py", "unit"): "what a resource reloads are units",
 }
 """Modules that have to do with one kind for a reason of their own."""
 

@@ -77,7 +77,9 @@ def test_a_unit_that_is_to_be_told_is_reached() -> None:
     assert "units" in reach(state(telling, UNITS), [change("ssh", "file:/x")])
 
 
-@pytest.mark.parametrize(("kind", "about"), [("unit", "nginx"), ("unit", "nginx.service"), ("file", FILE[5:])])
+@pytest.mark.parametrize(
+    ("kind", "about"), [("unit", "nginx"), ("unit", "nginx.service"), ("file", FILE[5:]), ("certificate", FILE[5:])]
+)
 def test_a_check_that_asks_for_what_changes_is_reached(kind: str, about: str) -> None:
     asks = asking("watch", kind, about)
     assert "watch" in reach(state(CONFIG, UNITS, asks), [change("config", FILE)])
