@@ -19,8 +19,10 @@ from agent.deploys.unit_state import (
     UNIT_FOLDERS,
     Clock,
     LoadedUnit,
+    UnitStep,
     is_template,
     parsed,
+    step_behind,
 )
 from agent.domain.question import Question
 from agent.errors import Consequence, DeployError
@@ -72,8 +74,8 @@ def query(names: Iterable[str]) -> dict[str, LoadedUnit]:
 
 
 def questions(names: Collection[str], beside: Collection[str] = ()) -> Iterator[Question]:
-    """The questions that ``query`` and ``reloaded_us`` rest on; ``beside``: of these units also those that start them.
-    Raises DeployError where systemd does not tell."""
+    """The questions that ``query`` and ``behind`` rest on, but for the files that units read; ``beside``: of these also
+    the units that start them. Raises DeployError where systemd does not tell."""
     found = query(names)
     others = {other for state in found.values() for other in state.triggers}
     others |= {other for name in beside for other in found[name].wanters}
@@ -156,13 +158,15 @@ def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[st
     return complaints
 
 
-def reloaded_us(unit: str, clock: Clock) -> int:
-    """The time when the agent last reloaded the unit; 0: not since boot. A daemon-reload makes systemd forget."""
-    try:
-        stamped = _stamp(unit).stat().st_mtime_ns // 1000
-    except OSError:
-        return 0
-    return stamped if stamped <= clock.wall_us else 0
+def behind(
+    unit: str, found: LoadedUnit, restart_on: Iterable[str] = (), reload_on: Iterable[str] = ()
+) -> UnitStep | None:
+    """The step by which ``unit`` goes by these files, and all below them, as they are now; None where it does."""
+    reloaded_us = 0
+    with contextlib.suppress(OSError):
+        reloaded_us = _stamp(unit).stat().st_mtime_ns // 1000  # a daemon-reload makes systemd forget
+    times = {"restart_us": changed_us(restart_on), "reload_us": changed_us(reload_on)}
+    return step_behind(found, now(), **times, reloaded_us=reloaded_us)
 
 
 def now() -> Clock:

@@ -133,16 +133,6 @@ class WantedUnit:
         return bool(self.running or self.enabled)
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """The last changes of the files that a unit reads: ctimes in microseconds, 0 where there are none."""
-
-    restart_us: int = 0
-    reload_us: int = 0
-    reloaded_us: int = 0
-    """The last time that the agent reloaded the unit."""
-
-
 class UnitStep(StrEnum):
     """The things that are done to a unit, in this order."""
 
@@ -177,12 +167,22 @@ def parsed(output: str, names: Sequence[str]) -> Mapping[str, LoadedUnit]:
 
 
 def steps(
-    found: LoadedUnit, wanted: WantedUnit, *, same_file: bool, same_drop_ins: bool = True, times: Times, clock: Clock
+    found: LoadedUnit,
+    wanted: WantedUnit,
+    *,
+    same_file: bool,
+    same_drop_ins: bool = True,
+    behind: UnitStep | None = None,
 ) -> tuple[UnitStep, ...]:
     """The steps from ``found`` to ``wanted``, in order; none where nothing differs. ``same_file``: the unit file is as
-    it should be. ``same_drop_ins``: the same of its drop-ins and its template, which are written before it."""
+    it should be. ``same_drop_ins``: the same of its drop-ins and its template, which are written before it. ``behind``:
+    the step that other files ask for which it reads (``step_behind``)."""
     same = same_file and same_drop_ins
-    last = _start(found, wanted, same=same, times=times, clock=clock)
+    last = behind if same else UnitStep.RESTART
+    if wanted.running is False or wanted.masked:
+        last = None
+    elif not found.running:
+        last = UnitStep.START if wanted.running else None
     # Of a drop-in in a folder that is new, systemd 252 does not know that it has not read it.
     unread = bool(wanted.drop_ins) and (found.stale or last in (UnitStep.START, UnitStep.RESTART))
     unmask = found.load == "masked" and same_file and (wanted.needs_unit or wanted.masked is False)
@@ -224,19 +224,17 @@ def undone(found: LoadedUnit, steps: Collection[UnitStep]) -> UnitStep | None:
     return next((step for step, so in failed.items() if so and step in steps), None)
 
 
-def _start(found: LoadedUnit, wanted: WantedUnit, *, same: bool, times: Times, clock: Clock) -> UnitStep | None:
-    if wanted.running is False or wanted.masked:
-        return None
-    if not found.running:
-        return UnitStep.START if wanted.running else None
-    if not same:
-        return UnitStep.RESTART
+def step_behind(
+    found: LoadedUnit, clock: Clock, *, restart_us: int = 0, reload_us: int = 0, reloaded_us: int = 0
+) -> UnitStep | None:
+    """The step by which a unit goes by the files that it reads; None where it does. ``restart_us``, ``reload_us``:
+    their newest ctimes in microseconds, 0 where there are none. ``reloaded_us``: when the agent last reloaded it; 0:
+    not since boot."""
     started_us = started_at(found, clock)
-    if changed_since(times.restart_us, started_us, clock):
+    read_us = max(started_us, reloaded_us) if reloaded_us <= clock.wall_us else started_us
+    if _changed_since(restart_us, started_us, clock):
         return UnitStep.RESTART
-    if changed_since(times.reload_us, max(started_us, times.reloaded_us), clock):
-        return UnitStep.RELOAD
-    return None
+    return UnitStep.RELOAD if _changed_since(reload_us, read_us, clock) else None
 
 
 def started_at(found: LoadedUnit, clock: Clock) -> int:
@@ -250,7 +248,7 @@ def started_at(found: LoadedUnit, clock: Clock) -> int:
     return min(max(found.started_us, latest - suspended), latest)
 
 
-def changed_since(changed_us: int, moment_us: int, clock: Clock) -> bool:
+def _changed_since(changed_us: int, moment_us: int, clock: Clock) -> bool:
     """True where a file with this ctime changed after ``moment_us``.
 
     A ctime in the future was stamped by a clock that has been set back since: it cannot be compared, and must not

@@ -12,12 +12,12 @@ import pytest
 from agent.deploys.unit_state import (
     Clock,
     LoadedUnit,
-    Times,
     UnitStep,
     WantedUnit,
     obstacle,
     parsed,
     started_at,
+    step_behind,
     steps,
     undone,
 )
@@ -34,6 +34,7 @@ NAMES = (
 SECOND = 1_000_000
 STARTED = int(datetime(2026, 11, 22, 19, 20, 35, tzinfo=UTC).timestamp()) * SECOND + 708_811
 NOW = Clock(wall_us=STARTED + 3600 * SECOND, monotonic_us=8_335_116_421 + 3600 * SECOND, boottime_us=0)
+Times = dict[str, int]
 NEVER = Times()
 
 
@@ -47,7 +48,7 @@ def units() -> dict[str, LoadedUnit]:
 def needed(
     found: LoadedUnit, wanted: WantedUnit, *, same_file: bool = True, times: Times = NEVER, clock: Clock = NOW
 ) -> str:
-    return ", ".join(steps(found, wanted, same_file=same_file, times=times, clock=clock))
+    return ", ".join(steps(found, wanted, same_file=same_file, behind=step_behind(found, clock, **times)))
 
 
 def test_the_start_of_a_unit_is_read_to_the_microsecond(units: dict[str, LoadedUnit]) -> None:
@@ -166,9 +167,9 @@ def test_a_changed_unit_file_restarts_the_running_unit(units: dict[str, LoadedUn
 
 
 def test_a_changed_drop_in_is_read_and_restarts_the_running_unit(units: dict[str, LoadedUnit]) -> None:
-    changed = {"times": NEVER, "clock": NOW, "same_file": True, "same_drop_ins": False}
-    assert steps(units["dbus"], WantedUnit(), **changed) == (UnitStep.REREAD, UnitStep.RESTART)  # type: ignore[arg-type]
-    assert steps(units["tick"], WantedUnit(), **changed) == (UnitStep.REREAD,)  # type: ignore[arg-type]
+    changed = {"same_file": True, "same_drop_ins": False}
+    assert steps(units["dbus"], WantedUnit(), **changed) == (UnitStep.REREAD, UnitStep.RESTART)
+    assert steps(units["tick"], WantedUnit(), **changed) == (UnitStep.REREAD,)
 
 
 def test_a_drop_in_that_was_written_but_not_read_is_read(units: dict[str, LoadedUnit]) -> None:

@@ -18,7 +18,7 @@ from agent.deploys.correction import Correction
 from agent.deploys.items import FILE_MODE, Item, items_from_json
 from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.place import SYSTEM, Place
-from agent.deploys.unit_state import LoadedUnit, Times, UnitStep, WantedUnit, steps
+from agent.deploys.unit_state import LoadedUnit, UnitStep, WantedUnit, steps
 from agent.domain.codec import from_plain
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
@@ -151,8 +151,7 @@ class Quadlet(Kind):
             found,
             WantedUnit(running=quadlet.running, content=quadlet.text),
             same_file=file is None,
-            times=Times(restart_us=systemctl.changed_us([*quadlet.restart_on, item.path])),
-            clock=systemctl.now(),
+            behind=systemctl.behind(found.id, found, [*quadlet.restart_on, item.path]),
         )
         if not needed:
             return None

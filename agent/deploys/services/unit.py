@@ -20,7 +20,6 @@ from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S
 from agent.deploys.unit_state import (
     UNIT_FOLDER,
     LoadedUnit,
-    Times,
     UnitStep,
     WantedUnit,
     is_template,
@@ -179,18 +178,12 @@ class Unit(Kind):
         """``template``: what an instance is made from, where this deploy knows it; else ``look`` itself."""
         wanted = look.wanted
         unit = found.id if found.exists and wanted.content is None and found.id else look.name
-        clock = systemctl.now()
         needed = steps(
             found,
             wanted,
             same_file=look.same_file,
             same_drop_ins=look.same_drop_ins and template.same_drop_ins and (template is look or template.same_file),
-            times=Times(
-                restart_us=systemctl.changed_us({*wanted.restart_on, *look.files, *template.files}),
-                reload_us=systemctl.changed_us(wanted.reload_on),
-                reloaded_us=systemctl.reloaded_us(unit, clock),
-            ),
-            clock=clock,
+            behind=systemctl.behind(unit, found, {*wanted.restart_on, *look.files, *template.files}, wanted.reload_on),
         )
         if not needed:
             return None

@@ -13,7 +13,7 @@ from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
 from agent.deploys.ssh.reading import DROP_IN, UNITS, Configuration
-from agent.deploys.unit_state import LoadedUnit, changed_since, started_at
+from agent.deploys.unit_state import LoadedUnit
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
@@ -78,7 +78,7 @@ def _settings(drop_in: Item, plain: Correction | None, keywords: list[str]) -> C
 def _sshd() -> tuple[str | None, str, bool]:
     """The unit by which sshd runs, or failed to; what has it read its settings; and whether it has not read our drop-in
     since that changed. One that was stopped stays so."""
-    found, clock = systemctl.query(UNITS), systemctl.now()
+    found = systemctl.query(UNITS)
     unit = next((unit for unit in UNITS if found[unit].running), None)
     verb = host.RELOAD
     if unit is None:
@@ -86,8 +86,7 @@ def _sshd() -> tuple[str | None, str, bool]:
         verb = host.START
     if unit is None:
         return None, verb, False
-    read_us = max(started_at(found[unit], clock), systemctl.reloaded_us(unit, clock))
-    return unit, verb, changed_since(systemctl.changed_us([DROP_IN]), read_us, clock)
+    return unit, verb, systemctl.behind(unit, found[unit], reload_on=[DROP_IN]) is not None
 
 
 def _failed(unit: LoadedUnit) -> bool:
