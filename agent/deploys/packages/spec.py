@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agent.deploys.items import FILE_MODE, Item, concrete_items, parents
 from agent.deploys.packages.repository import Repository, RepositoryName
-from agent.deploys.spec import NAMES, Concrete, Sources, Spec
+from agent.deploys.spec import NAMES, Concrete, Sources, Spec, overlaid
 from agent.deploys.values import Duration, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -90,14 +90,10 @@ class PackagesSpec(Spec):
     def merged(self, later: Self) -> Self:
         present = {name_of(package): package for package in self.present if name_of(package) not in later.absent}
         present |= {name_of(package): package for package in later.present}
-        held = [name for name in dict.fromkeys((*self.held, *later.held)) if name not in later.absent]
-        absent = dict.fromkeys((*self.absent, *later.absent))
-        said = {name: getattr(later, name) for name in later.model_fields_set}
-        said["present"] = tuple(present.values())
-        said["held"] = tuple(held)
-        said["absent"] = tuple(name for name in absent if name not in present and name not in held)
-        said["apt_repositories"] = {**self.apt_repositories, **later.apt_repositories}
-        return self.model_copy(update=said)
+        both = overlaid(self, later)
+        held = tuple(name for name in both.held if name not in later.absent)
+        absent = tuple(name for name in both.absent if name not in present and name not in held)
+        return both.model_copy(update={"present": tuple(present.values()), "held": held, "absent": absent})
 
     def concrete(self, sources: Sources) -> Concrete:
         present = {name_of(package): version_of(package) for package in self.present}

@@ -22,15 +22,11 @@ class Vault:
         self._credentials = credentials
         self._servers = Servers()
         self._token = cache(self._find_token)
-        self._read = cache(self._find)
 
     def value(self, place: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """What lies at ``place``, of KV version 2 the newest version. Raises ProviderError."""
-        named = settings.get("namespace")
-        return self._read(settings["address"], named, settings["approle"], place)
-
-    def _find(self, address: str, namespace: str | None, approle: str, place: str) -> Mapping[str, Any]:
-        headers = {**_headers(namespace), "X-Vault-Token": self._token(address, namespace, approle)}
+        address, namespace = settings["address"], settings.get("namespace")
+        headers = {**_headers(namespace), "X-Vault-Token": self._token(address, namespace, settings["approle"])}
         answer = self._servers.ask(f"{address}/v1/{quote(place)}", headers)
         data = document(answer, address).get("data")
         if isinstance(data, dict) and isinstance(data.get("metadata"), dict) and "data" in data:
