@@ -13,9 +13,8 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.errors import SettingsError
 from agent.problems import ProblemKind
@@ -29,8 +28,7 @@ PEER_TIMEOUT_S = 2.0
 _UCRED = struct.Struct("3i")
 
 
-@dataclass(slots=True)
-class Caller:
+class Caller(NamedTuple):
     """A person or program that asked for a cycle. ``wait``: it is told how the cycle ended."""
 
     connection: socket.socket
@@ -79,8 +77,7 @@ class ControlSocket:
         if not isinstance(request, dict) or request.get("command") != "trigger":
             caller.answer({"ok": False, "error": "the only command is trigger"})
             return None
-        caller.wait = request.get("wait") is True
-        return caller
+        return caller._replace(wait=request.get("wait") is True)
 
     def close(self) -> None:
         self._socket.close()

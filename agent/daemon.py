@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import schedule
@@ -75,34 +74,37 @@ def _clocks() -> tuple[float, int]:
     return time.time() - time.monotonic(), time.localtime().tm_gmtoff
 
 
-@dataclass(slots=True)
 class Daemon:
-    """The loop around one cycle at a time. ``start`` begins a cycle and returns the process to wait for."""
+    """The loop around one cycle at a time. ``start`` begins a cycle and returns the process to wait for.
 
-    paths: Paths
-    start: Callable[[], subprocess.Popen[bytes]]
-    owns_cycle: bool
-    """True: the cycle is our child and stops with us. False: it is a unit of systemd."""
-    scheduler: schedule.Scheduler = field(default_factory=schedule.Scheduler)
-    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    cycle: subprocess.Popen[bytes] | None = None
-    cycle_began: float = 0.0
-    due: bool = True
-    rest: Rest = field(default_factory=Rest)
-    """As the last cycle left it; its intervals count until another one has said more."""
-    glance: Glance = field(default_factory=Glance)
-    asked: dict[str, Asked] = field(default_factory=dict)
-    """The questions under way: to ``REMOTE``, to ``CHECKS``."""
-    silent: set[str] = field(default_factory=set)  # those of the two of which the log has said that none answers
-    watch: Watching | None = None
-    """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
-    same_at: float = field(default_factory=time.time)
-    """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
-    clocks: tuple[float, int] = field(default_factory=_clocks)
-    stopping: bool = False
-    callers: list[Caller] = field(default_factory=list)
-    waiting: list[Caller] = field(default_factory=list)
-    """The callers that wait for the running cycle."""
+    ``owns_cycle``: True where that process is our child and stops with us, False where it is a unit of systemd.
+    No dataclass is loaded by the daemon: ``dataclasses`` and ``inspect`` behind it take 1.3 MB for months.
+    """
+
+    def __init__(
+        self, paths: Paths, start: Callable[[], subprocess.Popen[bytes]], *, owns_cycle: bool, due: bool = True
+    ) -> None:
+        self.paths, self.start, self.owns_cycle, self.due = paths, start, owns_cycle, due
+        self.scheduler = schedule.Scheduler()
+        self.selector = selectors.DefaultSelector()
+        self.cycle: subprocess.Popen[bytes] | None = None
+        self.cycle_began = 0.0
+        self.rest = Rest()
+        """As the last cycle left it; its intervals count until another one has said more."""
+        self.glance = Glance()
+        self.asked: dict[str, Asked] = {}
+        """The questions under way: to ``REMOTE``, to ``CHECKS``."""
+        self.silent: set[str] = set()
+        """Those of the two of which the log has said that none answers."""
+        self.watch: Watching | None = None
+        """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
+        self.same_at = time.time()
+        """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
+        self.clocks = _clocks()
+        self.stopping = False
+        self.callers: list[Caller] = []
+        self.waiting: list[Caller] = []
+        """The callers that wait for the running cycle."""
 
     def run(self) -> None:
         """Start cycles until SIGTERM or SIGINT. SIGHUP asks for one."""

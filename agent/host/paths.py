@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -18,9 +17,9 @@ class Below:
         return above / self._name
 
 
-@dataclass(frozen=True, slots=True)
 class Paths:
-    root: Path = Path("/")
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
 
     etc = Below("root", "etc/hostwright")
     opt = Below("root", "opt/hostwright")

@@ -13,8 +13,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 OUTPUT_LIMIT = 1024 * 1024
 """Bytes of each stream that are kept (the last ones)."""
@@ -41,8 +41,7 @@ def passed_on(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """``code`` is the exit status; negative for a signal. ``timed_out`` programs were killed with their group. ``cut``:
     there was more on stdout than was to be kept."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.errors import Consequence, SettingsError
 from agent.problems import ProblemKind
@@ -53,8 +53,7 @@ def all_failed_units(timeout_s: float) -> list[str] | None:
     return sorted(name.decode(errors="replace") for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class UnitState:
+class UnitState(NamedTuple):
     """A unit as systemd has it: its words, for how many seconds it has been active, whether it starts at boot."""
 
     load: str

@@ -58,7 +58,7 @@ def as_written(installed: Installation) -> Iterator[Finding]:
 
 def _drop_ins(paths: Paths, unit: Path) -> list[str]:
     """The drop-ins of ``unit``, wherever systemd has read them."""
-    if systemd.booted() and paths == Paths():
+    if systemd.booted() and paths.root == Path("/"):
         argv = ["systemctl", "show", "--property=DropInPaths", "--value", "--", unit.name]
         return run(argv, timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").split()
     return sorted(f"{path}" for path in unit.with_name(f"{unit.name}.d").glob("*.conf"))
