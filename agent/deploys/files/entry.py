@@ -21,16 +21,14 @@ from agent.system.attributes import CAPABILITIES
 CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absent")
 """Fields of which an entry has one, or none and lines and blocks instead."""
 
-CONTENT_OF_FILES = ("content", "source", "template", "tree")
-"""Fields that bring content."""
-
-OWNED = ("content", "source", "template", "directory", "tree")
-"""Fields that take a mode and an owner."""
-
-PROGRAMS = ("content", "source", "template")
-"""Fields that take capabilities."""
-
 EDITS = ("line", "lines", "block", "blocks")
+
+_GOES_WITH = {
+    **dict.fromkeys(("mode", "owner", "group", "acl"), ("content", "source", "template", "directory", "tree")),
+    "capabilities": ("content", "source", "template"),
+    "validate": ("content", "source", "template", "tree", *EDITS),
+}
+"""By field, of which others one has to be there."""
 
 DEFAULT_BLOCK = "managed"
 """The name of a block that is given none."""
@@ -215,15 +213,12 @@ class FileEntry(NamedEntry):
                 f"it is said by {' and '.join(said + edits) or 'nothing'} what is to be there",
                 f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks",
             )
-        if self.validating is not None and not (edits or set(said) & set(CONTENT_OF_FILES)):
-            raise Mistake(f"`validate` cannot be given together with {said[0]}", "leave it out: there is no content")
-        if self.capabilities and not set(said) & set(PROGRAMS):
-            raise Mistake(f"capabilities cannot be given together with {(said + edits)[0]}", "leave them out")
-        wrong = [name for name in ("mode", "owner", "group", "acl") if getattr(self, name) is not None]
-        if wrong and not set(said) & set(OWNED):
-            raise Mistake(
-                f"{' and '.join(wrong)} cannot be given together with {(said + edits)[0]}", "leave one of them out"
-            )
+        what = {*said, *edits}
+        given = {name: getattr(self, "validating" if name == "validate" else name) for name in _GOES_WITH}
+        wrong = [name for name, value in given.items() if value not in (None, ()) and what.isdisjoint(_GOES_WITH[name])]
+        if wrong:
+            problem = f"{' and '.join(wrong)} cannot be given together with {(said + edits)[0]}"
+            raise Mistake(problem, "leave one of them out")
         if self.match is not None and self.line is None:
             raise Mistake("`match` without `line`", "write the line that it is to become, or use lines")
         if self.name is not None and (self.line is None) is (self.block is None):

@@ -121,12 +121,10 @@ class _Items:
         if entry.directory:
             mode = _mode(entry, FOLDER_MODE)
             return Item(path=path, kind="directory", mode=mode, **entry.attributes)
-        file = Item(path=path, kind="file", mode=_mode(entry, FILE_MODE), **entry.attributes)
+        file = Item(path=path, kind="file", text=entry.content, mode=_mode(entry, FILE_MODE), **entry.attributes)
         file = replace(file, capabilities=tuple(sorted(set(entry.capabilities))))
-        if entry.content is not None:
-            return replace(file, text=entry.content)
         try:
-            return self._from_repo(file, entry)
+            return file if entry.content is not None else self._from_repo(file, entry)
         except Mistake as mistake:
             self._faults += mistake.faults
             return None

@@ -69,8 +69,9 @@ def flaw(store: ToolStore, pin: ToolPin, asset: Asset | None, mark: Mark | None)
     return damage(folder, mark)
 
 
-def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> None:
-    """Puts the version in its place, also in place of one that is not as pinned. Links are not touched.
+def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> Mark:
+    """Puts the version in its place, also in place of one that is not as pinned, and returns its mark. Links are not
+    touched.
 
     Raises SourceError, ArchiveError, DeployError for what cannot be had or is not as pinned, OSError; then what was
     there before still is.
@@ -88,10 +89,11 @@ def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> None:
             there = sorted(path.name for path in (folder / "bin").iterdir())
             named = {command: (name, f"bin/{name}" if name in there else None) for command, name in pin.bin.items()}
         commands = {command: _made_executable(pin, folder, *names, there) for command, names in named.items()}
-        seal(folder, content_of(pin, asset), commands, interpreter)
+        mark = seal(folder, content_of(pin, asset), commands, interpreter)
         _settle(store, folder, store.version(pin.name, pin.version))
     if asset is not None:
         discard(store.downloads / asset.sha256)
+    return mark
 
 
 def _unpack(store: ToolStore, asset: Asset, folder: Path) -> tuple[archive.Member, ...]:

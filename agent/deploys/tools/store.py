@@ -130,8 +130,8 @@ class Active:
     commands: list[str]
 
 
-def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str = "") -> None:
-    """Gives all that is in ``folder`` its final modes, makes it durable, and marks it as whole.
+def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str = "") -> Mark:
+    """Gives all that is in ``folder`` its final modes, makes it durable, and marks it as whole. Returns the mark.
 
     Raises DeployError where something in there has the mark's name, OSError.
     """
@@ -147,6 +147,7 @@ def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str 
     sync_file_system(folder)
     mark = Mark(content, os.geteuid(), commands, interpreter, entries)
     write_atomic(folder / MARK, codec.encode(mark), mode=0o600)
+    return mark
 
 
 def read_mark(folder: Path) -> Mark | None:

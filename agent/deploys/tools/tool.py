@@ -91,12 +91,9 @@ class Tool(Kind):
         store = self._store
         asset = asset_for(pin, self._machine)
         refuse_blocked(wrong(store, pin.name, pin.version, dict.fromkeys(bin_of(pin, asset))))
-        place = store.version(pin.name, pin.version)
-        mark = read_mark(place)
-        if flaw(store, pin, asset, mark):
-            install(store, pin, asset)
-            mark = read_mark(place)
-        assert mark is not None
+        mark = read_mark(store.version(pin.name, pin.version))
+        if mark is None or flaw(store, pin, asset, mark):
+            mark = install(store, pin, asset)
         before = read_active(store, pin.name)
         put_right(store, wrong(store, pin.name, pin.version, mark.commands))
         write_active(store, pin.name, Active(pin.version, sorted(mark.commands)))
