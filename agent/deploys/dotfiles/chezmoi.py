@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
+from math import prod
 
 from agent.deploys.dotfiles.contents import ENCRYPTED, IGNORE, TEMPLATE, Contents, Leaf, SetFiles
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Policy, parents
@@ -37,9 +38,11 @@ TYPES: Mapping[str, tuple[str, ...]] = {
 GO_TEMPLATE = ".tmpl"
 LITERAL = ".literal"
 
-_REFUSED: Mapping[str, str] = {
+_REFUSED_FILES: Mapping[str, str] = {
     "modify_": "is a script that changes a file: use a `files` deploy with lines or blocks",
     "run_": "is a script: use a deploy for what it does",
+}
+_REFUSED_FOLDERS: Mapping[str, str] = {
     "exact_": "would remove whatever else is in the folder: rename it without exact_",
     "external_": "is a folder of files that somebody else names: rename it without external_",
     "readonly_": "is a folder that its owner could not write to: rename it without readonly_",
@@ -87,9 +90,7 @@ def file_name(name: str) -> Name:
         left = left.removesuffix(ENCRYPTED)
     left = _undotted(left)
     go_template, template = left.endswith(GO_TEMPLATE), left.endswith(TEMPLATE)
-    left = left.removesuffix(GO_TEMPLATE).removesuffix(LITERAL) if go_template else left.removesuffix(LITERAL)
-    if template:
-        left = left.removesuffix(TEMPLATE).removesuffix(LITERAL)
+    left = left.removesuffix(GO_TEMPLATE if go_template else TEMPLATE).removesuffix(LITERAL)
     return Name(left, kind, attributes, go_template, template)
 
 
@@ -138,15 +139,15 @@ class _Source:
         self.faults: list[Fault] = []
 
     def contents(self) -> Contents:
-        ignored = _Ignored(self._patterns())
+        ignoring = [(one.split("/"), back) for pattern, back in self._patterns() for one in _without_braces(pattern)]
         leaves: list[Leaf] = []
         folders: dict[str, int | None] = {}
         for path in self._files.entries:
-            if self._is_special(path) or ignored(_home_path(path)):
+            if self._is_special(path) or _is_ignored(_home_path(path), ignoring):
                 continue
             for parent in parents(path):
                 name = folder_name(posixpath.basename(parent))
-                self._judge_folder(parent, name)
+                self._judge(parent, name, _REFUSED_FOLDERS)
                 folders[_home_folder(parent)] = FOLDER_MODE & 0o700 if "private_" in name.attributes else None
             if not posixpath.basename(path).startswith("."):
                 leaves += self._leaf(path)
@@ -163,12 +164,9 @@ class _Source:
                 return True
         return any(part.startswith(".") for part in parts[:-1])
 
-    def _judge_folder(self, path: str, name: Name) -> None:
-        for attribute in name.attributes - {"private_"}:
-            self._complain(path, _REFUSED[attribute])
-        self._judge_target(path, name)
-
-    def _judge_target(self, path: str, name: Name) -> None:
+    def _judge(self, path: str, name: Name, refused: Mapping[str, str]) -> None:
+        for why in (refused[prefix] for prefix in (name.type, *name.attributes) if prefix in refused):
+            self._complain(path, why)
         if name.target in ("", ".", ".."):
             self._complain(path, f"would be called {name.target!r}, which is no name")
 
@@ -176,15 +174,12 @@ class _Source:
         name = file_name(posixpath.basename(path))
         entry = self._files.entries[path]
         before = len(self.faults)
-        for refused in (name.type, *name.attributes):
-            if refused in _REFUSED and refused not in ("remove_", "readonly_"):
-                self._complain(path, _REFUSED[refused])
+        self._judge(path, name, _REFUSED_FILES)
         if name.go_template:
             renamed = path.removesuffix(GO_TEMPLATE) + TEMPLATE
             self._complain(path, f"is a Go template: rename it to {renamed} and write it in Jinja2")
         if entry.link:
             self._complain(path, "is a link: chezmoi's are files named symlink_…, that hold the target")
-        self._judge_target(path, name)
         if len(self.faults) > before:
             return
         leaf = Leaf(path=_home_path(path), origin=_home_path(path), entry=entry, mode=name.mode)
@@ -233,21 +228,14 @@ def _home_path(path: str) -> str:
     return posixpath.join(_home_folder(folder), file_name(name).target)
 
 
-class _Ignored:
-    """Tells whether a path of the home, or a folder above it, is ignored. Patterns are those of Go's doublestar."""
-
-    def __init__(self, patterns: Iterator[tuple[str, bool]]) -> None:
-        parts = [(one.split("/"), back) for pattern, back in patterns for one in _without_braces(pattern)]
-        self._ignores = [pattern for pattern, back in parts if not back]
-        self._takes_back = [pattern for pattern, back in parts if back]
-
-    def __call__(self, path: str) -> bool:
-        return any(self._one(above.split("/")) for above in (*parents(path), path))
-
-    def _one(self, path: list[str]) -> bool:
-        if any(_match(path, one) for one in self._takes_back):
-            return False
-        return any(_match(path, one) for one in self._ignores)
+def _is_ignored(path: str, patterns: Sequence[tuple[list[str], bool]]) -> bool:
+    """True where a path of the home, or a folder above it, is ignored. Patterns are those of Go's doublestar, in parts;
+    each says whether it takes back what others ignore."""
+    for above in (*parents(path), path):
+        matching = [back for pattern, back in patterns if _match(above.split("/"), pattern)]
+        if matching and not any(matching):
+            return True
+    return False
 
 
 def _match(path: list[str], pattern: list[str]) -> bool:
@@ -269,17 +257,10 @@ def _match_name(name: str, pattern: str) -> bool:
 
 def _without_braces(pattern: str) -> Iterator[str]:
     """``a{b,c}`` as ``ab`` and ``ac``."""
-    parts = [part.split(",") if odd else [part] for part, odd in _braces(pattern)]
-    count = 1
-    for part in parts:
-        count *= len(part)
-    if count > _PATTERNS_LIMIT:
+    found = enumerate(re.split(r"\{([^{}]*)\}", pattern))  # every second part stood between braces
+    parts = [part.split(",") if number % 2 else [part] for number, part in found]
+    if prod(map(len, parts)) > _PATTERNS_LIMIT:
         raise Mistake(
             f"{IGNORED}: {pattern[:100]!r} stands for more than {_PATTERNS_LIMIT} patterns", "write fewer braces"
         )
     return ("".join(one) for one in product(*parts))
-
-
-def _braces(pattern: str) -> Iterator[tuple[str, bool]]:
-    for number, part in enumerate(re.split(r"\{([^{}]*)\}", pattern)):
-        yield part, bool(number % 2)
