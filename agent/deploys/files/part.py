@@ -17,7 +17,7 @@ from agent.deploys.files.path_kind import PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
 from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
-from agent.deploys.place import OpenPlace, place_of
+from agent.deploys.place import OpenPlace, Place, place_of
 from agent.deploys.validating import approval
 from agent.deploys.writing import forget_backup, put_file
 from agent.domain.ownership import LedgerEntry, Seen
@@ -80,8 +80,7 @@ class Part(PathKind):
 
     def look(self, name: str) -> Seen | None:
         path, _, part = name.partition("#")
-        place = place_of(path)
-        found = place.look() if place is not None else AtPath()
+        found = _look(place_of(path))
         if found.type == stat.S_IFREG and found.content is None:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return self.seen(part, _text(found))
@@ -104,7 +103,7 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
     """Gives a file another text and leaves everything else as it was; one that is not there stays so. Raises
     DeployError, OSError."""
     place = place_of(path)
-    found = place.look() if place is not None else AtPath()
+    found = _look(place)
     attributes = found.attributes
     if place is None or attributes is None or found.content is None:
         return
@@ -119,15 +118,16 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
     work_at(place, put)
 
 
+def _look(place: Place | None) -> AtPath:
+    return place.look() if place is not None else AtPath()
+
+
 def _why_not(item: Item, found: AtPath) -> str:
-    """Why the part may not be written there; empty where it may."""
+    """Why the part, or a secret in it, may not be written there; empty where it may."""
     if holds_marker(item.text):
         return "a line of it is a marker of a block, BEGIN or END hostwright: leave that line out"
-    return _why_no_secret(item, found) if item.secret else ""
-
-
-def _why_no_secret(item: Item, found: AtPath) -> str:
-    """Why a secret may not be written there; empty where it may."""
+    if not item.secret:
+        return ""
     if found.stranger:
         remedy = "give file and folder to root (chown, chmod go-w), or write the whole file with its `owner`"
         return f"a part of it is secret, and {found.stranger}: {remedy}"

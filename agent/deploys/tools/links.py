@@ -36,11 +36,7 @@ def wrong(store: ToolStore, name: str, version: str, targets: Mapping[str, str |
     active = read_active(store, name)
     known = active.commands if active else []
     place = store.version(name, version)
-    found = {command: _found(store, command) for command in targets}
-    judged = [
-        _judged(store, place, found[command], command, path, known=command in known)
-        for command, path in targets.items()
-    ]
+    judged = [_judged(store, place, command, path, known=command in known) for command, path in targets.items()]
     strays = [WrongLink(command, "", f"unlink {command}") for command in linked(store, name) if command not in targets]
     return [*filter(None, judged), *strays]
 
@@ -94,10 +90,9 @@ def _found(store: ToolStore, command: str) -> AtPath:
         return AtPath()
 
 
-def _judged(
-    store: ToolStore, place: Path, found: AtPath, command: str, path: str | None, *, known: bool
-) -> WrongLink | None:
+def _judged(store: ToolStore, place: Path, command: str, path: str | None, *, known: bool) -> WrongLink | None:
     """``path``: in the version's folder ``place``, None where it is not known yet."""
+    found = _found(store, command)
     target = f"{place}/{path or ''}"
     if found.type == 0:
         return WrongLink(command, target, f"link {command}")
@@ -107,6 +102,5 @@ def _judged(
         there = found.target.removeprefix(f"{store.tools}/").split("/")
         return WrongLink(command, target, f"point {command} to {place.name} (was {' '.join(there[:2])})")
     if known and found.type in (stat.S_IFLNK, stat.S_IFREG):
-        was = f"a link to {found.target}" if found.target is not None else found.name
-        return WrongLink(command, target, f"link {command} in place of {was}")
+        return WrongLink(command, target, f"link {command} in place of {found.described}")
     return WrongLink(command, target, f"{store.commands / command} is {found.name} that is not ours", blocked=True)

@@ -67,31 +67,25 @@ class ToolsSpec(Spec):
 
 
 def _all_pinned(names: Iterable[str], pins: Pins) -> list[ToolPin]:
-    """Raises Mistake about every tool that has no pin."""
+    """Raises Mistake about every tool that has no pin, or none that can be put anywhere."""
     found: list[ToolPin] = []
     faults: list[Fault] = []
     for index, name in enumerate(names):
+        where = ("tools", index)
         try:
-            found.append(_pinned(name, pins))
+            pin = pins.tool(name)
         except InventoryError as error:
-            faults.append(Fault(error.message, error.hint, ("tools", index)))
+            meant = near(name, (*pins.tools, *pins.behind)) if name not in pins.behind else []
+            faults.append(Fault(error.message, f"did you mean {meant[0]}?" if meant else error.hint, where))
+            continue
+        for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):
+            if not pattern.fullmatch(word):
+                why = f"{name}: {word!r} cannot be the name of a folder or a command"
+                faults.append(Fault(why, "run `hostwright lock` in the config repo", where))
+        found.append(pin)
     if faults:
         raise Mistake.of(faults, kind=ProblemKind.NOT_LOCKED)
     return found
-
-
-def _pinned(name: str, pins: Pins) -> ToolPin:
-    try:
-        pin = pins.tool(name)
-    except InventoryError as error:
-        meant = near(name, (*pins.tools, *pins.behind)) if name not in pins.behind else []
-        hint = f"did you mean {meant[0]}?" if meant else error.hint
-        raise InventoryError(error.message, hint=hint, kind=error.kind) from error
-    for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):
-        if not pattern.fullmatch(word):
-            why = f"{name}: {word!r} cannot be the name of a folder or a command"
-            raise Mistake(why, "run `hostwright lock` in the config repo")
-    return pin
 
 
 def _refuse_shared_commands(pins: Iterable[ToolPin]) -> None:
