@@ -206,10 +206,9 @@ def entry_named(tree: Tree, path: str, where: Path) -> Entry:
         near = nearest_path(tree, path)
         remedy = f"did you mean {near}?" if near else "add it; paths count from the top of the config repo"
         raise Mistake(f"there is no file {path} in the config repo", remedy, where)
-    if found.link:
-        require_content(tree, found, where)
-        raise Mistake(f"{path} is a link in the config repo, which is not followed", "name the file itself", where)
     require_content(tree, found, where)
+    if found.link:
+        raise Mistake(f"{path} is a link in the config repo, which is not followed", "name the file itself", where)
     return found
 
 
@@ -220,22 +219,27 @@ def require_content(tree: Tree, entry: Entry, where: Path = ()) -> None:
 
 
 def content_of(tree: Tree, path: str, where: Path = ()) -> bytes:
-    """The content of the file at ``path``. Raises Mistake where something else stands there."""
+    """The content of the file of the config repo at ``path``. Raises Mistake where something else stands there."""
+    entry_named(tree, path, where)
     content = tree.read(path)
     if found := stand_in(content):
         raise Mistake(f"{path} {found.what}", found.remedy, where)
     return content
 
 
-def text_of(path: str, where: Path, sources: Sources, *, template: bool = False) -> str:
-    """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
-    entry_named(sources.tree, path, where)
+def plain_text_of(tree: Tree, path: str, where: Path = ()) -> str:
+    """The text of the file at ``path``. Raises Mistake where something else stands there."""
+    content = content_of(tree, path, where)
     try:
-        content = content_of(sources.tree, path, where)
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError:
         problem, remedy = not_utf8(content)
         raise Mistake(f"{path}: {problem}", remedy, where) from None
+
+
+def text_of(path: str, where: Path, sources: Sources, *, template: bool = False) -> str:
+    """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
+    text = plain_text_of(sources.tree, path, where)
     if line := whole_conflict_line(text):
         problem, remedy = MERGE_CONFLICT
         raise Mistake(f"{path}:{line}: {problem}", remedy, where)

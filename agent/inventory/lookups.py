@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from jinja2 import TemplateError
 
-from agent.deploys.spec import content_of, entry_named
+from agent.deploys.spec import plain_text_of
 from agent.domain.fault import Mistake
-from agent.domain.text import not_utf8
 from agent.domain.tree import Tree
 from agent.inventory.template.not_here import refuse_lookup
 
@@ -60,14 +59,10 @@ def _inside(path: object) -> str:
 def _text(tree: Tree, path: str) -> str:
     """The text of the file at ``path``. Links are not followed."""
     try:
-        content = content_of(tree, entry_named(tree, path, ()).path)
+        text = plain_text_of(tree, path)
     except Mistake as mistake:
         (fault, *_) = mistake.faults
         raise TemplateError(f"{fault.problem}; {fault.remedy}") from None
-    if len(content) > LIMIT:
+    if len(text.encode()) > LIMIT:
         raise TemplateError(f"{path} has more than {LIMIT} bytes; give it as `source` of `files`")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        problem, remedy = not_utf8(content)
-        raise TemplateError(f"{path}: {problem}; {remedy}") from None
+    return text

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.packages import openpgp
 from agent.deploys.packages.lists import SOURCES, keyring_of
-from agent.deploys.spec import content_of, entry_named
+from agent.deploys.spec import content_of
 from agent.deploys.written import Written
 from agent.domain.fault import Mistake
 from agent.domain.tree import Tree
@@ -107,7 +107,6 @@ def _key(name: str, key: str, tree: Tree) -> str:
     if openpgp.armoured(key):
         data = key.encode()
     else:
-        entry_named(tree, key, path)
         where, data = f"{where}, {key},", content_of(tree, key, path)
     try:
         return openpgp.public_keys(data)
