@@ -73,64 +73,48 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
             healed = (*healed, error)
     except OSError as error:
         unusable = host_io_error(error)
-    return replace(
-        _parts(
-            paths,
-            settings,
-            work=paths.work,
-            progress=progress,
-            memory=memory,
-            mirror=mirror,
-            reporter=reporter_of_host(paths, settings, mirror, memory),
-            inherit=(lock,),
-            traced=True,
-        ),
-        renewed=renewed,
-        healed=healed,
-        unusable=unusable,
-        named=named,
-        ledger=ledger,
-    )
+    reporter = reporter_of_host(paths, settings, mirror, memory)
+    parts = _parts(paths, settings, memory, mirror, lock=lock, work=paths.work, progress=progress, reporter=reporter)
+    return replace(parts, ledger=ledger, renewed=renewed, healed=healed, unusable=unusable, named=named)
 
 
 def parts_of_plan(paths: Paths, work: Path) -> Parts:
-    """What a plan without the lock works on: scratch files go to ``work``, for a cycle may collect its own meanwhile.
+    """What a plan without the lock works on, which writes scratch files below ``work`` and nothing else.
 
     Raises SettingsError when this host follows no repository yet.
     """
     settings, progress = read_settings(paths), Progress(started=lambda *_: None, operated=lambda _: None)
     mirror, memory = mirror_of_host(paths, settings), Memory(paths)
-    found = _parts(paths, settings, work=work, progress=progress, memory=memory, mirror=mirror, reporter=Silent())
-    resolved = resolved_states_of_host(paths, settings, writes=False)
-    return replace(found, exports=Exports(paths.commits, found.mirror, scratch=work / "commits"), resolved=resolved)
+    return _parts(paths, settings, memory, mirror, lock=None, work=work, progress=progress, reporter=Silent())
 
 
 def _parts(
     paths: Paths,
     settings: Settings,
-    *,
-    work: Path,
-    progress: Progress,
     memory: Memory,
     mirror: Mirror,
+    *,
+    lock: int | None,
+    work: Path,
+    progress: Progress,
     reporter: Reporter,
-    inherit: tuple[int, ...] = (),
-    traced: bool = False,
 ) -> Parts:
+    """``lock``: its descriptor; None for a plan, which exports below ``work``, for a cycle may collect its own."""
+    whom = ResolvedFor(digest_of_agent(), settings.inventory, settings.host)
     return Parts(
         paths=paths,
         settings=settings,
         memory=memory,
         mirror=mirror,
-        exports=Exports(paths.commits, mirror),
+        exports=Exports(paths.commits, mirror, scratch=work / "commits" if lock is None else None),
         repositories=repositories_of_host(paths, settings),
-        resolved=resolved_states_of_host(paths, settings),
+        resolved=ResolvedStates(paths.resolved, whom, writes=lock is not None),
         engine=Engine(
             work=work,
             timeout_s=memory.state().fleet.deploy_timeout_s,
-            inherit=inherit,
+            inherit=() if lock is None else (lock,),
             repositories=paths.repositories,
-            traced=traced,
+            traced=lock is not None,
             unseal=_unsealer(paths, settings, memory, mirror),
         ),
         journal=Journal(paths.journal),
@@ -206,8 +190,3 @@ def _members() -> ModuleType:
     from agent.steps import members  # nor does it read who else there is
 
     return members
-
-
-def resolved_states_of_host(paths: Paths, settings: Settings, *, writes: bool = True) -> ResolvedStates:
-    whom = ResolvedFor(digest_of_agent(), settings.inventory, settings.host)
-    return ResolvedStates(paths.resolved, whom, writes=writes)
