@@ -7,12 +7,10 @@ tried again later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.converge import health_source, make_so, rules_now
 from agent.domain.account import Account, Milestone, Rollback
-from agent.domain.memory import AppliedDeploy
 from agent.domain.trial import Bad, Trial
 from agent.phases import Course, Cycle, TrialVerdict, account_of
 from agent.select_target import resolved
@@ -61,8 +59,9 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
     attempted, known = verdict.course, cycle.parts.memory.applied().deploys
     applied = attempted.converged.applied if attempted.converged is not None else known
     # An operation that only the attempt found not idempotent is not known as such of the last good state.
+    habits = {name: entry.not_idempotent for name, entry in known.items()}
     before = {
-        name: replace(entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in _habits(known, name)))
+        name: replace(entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in habits.get(name, ())))
         for name, entry in applied.items()
     }
     rules = replace(rules_now(cycle.parts, good, waits_for_backoff=False), failing={})
@@ -74,10 +73,6 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
         told = failure if helpless else trials.rollback_failed(rollback.bad, rollback.to, failure.message)
         cycle.log.note([told])
     return verdict
-
-
-def _habits(known: Mapping[str, AppliedDeploy], name: str) -> tuple[str, ...]:
-    return known[name].not_idempotent if name in known else ()
 
 
 def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> TrialVerdict:

@@ -56,7 +56,10 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
     bad, shut, begun = _known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
     current = None
     if candidate is None or any(hold is not None for hold in (held, bad, shut.intended)):
-        current = _current(parts, log, selection.trusted, _commit_to_stay_on(parts, bad, begun))
+        commit = _commit_to_stay_on(parts, bad, begun)
+        if selection.trusted is not None and commit is not None:
+            with log.surviving():
+                current = resolved(parts, recall(commit, mirror=parts.mirror, last=selection.trusted.sha))
         if current is not None:
             held = held or _suspension(parts, current)
         elif bad is not None and candidate is not None:
@@ -76,14 +79,6 @@ def _commit_to_stay_on(parts: Parts, bad: Hold | None, begun: Trial | None) -> s
     if begun is not None:
         return begun.commit
     return parts.memory.state().aimed_commit or applied.commit
-
-
-def _current(parts: Parts, log: Log, trusted: TrustedCommit | None, commit: str | None) -> Resolution | None:
-    """What ``commit`` wants of this host; None where there is none, or it cannot be used."""
-    if trusted is not None and commit is not None:
-        with log.surviving():
-            return resolved(parts, recall(commit, mirror=parts.mirror, last=trusted.sha))
-    return None
 
 
 def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit | None, TrustedCommit | None]:

@@ -68,8 +68,10 @@ class Admission:
             self._notice(PublicIdentity(wanted[0]).fingerprint if waits and wanted is not None else "")
             return False
         self._notice("")
-        if (new / PRIVATE_NAME).exists() and not self._holds(new, wanted[0]):
-            return True
+        if (new / PRIVATE_NAME).exists():
+            line = Identity.load(new, self.host).public_line
+            if PublicIdentity(line).key != PublicIdentity(wanted[0]).key:
+                return True
         if (new / AGE_NAME).exists():
             write_atomic(own / FORMER_AGE_NAME, f"{decryption_key(own)}\n".encode())
             (new / AGE_NAME).rename(own / AGE_NAME)
@@ -96,19 +98,19 @@ class Admission:
         line, age = public_lines(folder, self.host)
         request = None
         if not _is(known, line, age):
-            request = self._signed(self._request(line, age, own), Identity.load(folder, self.host))
+            document = encode(self._request(line, age, own))
+            signature = Identity.load(folder, self.host).sign(document, REQUEST_NAMESPACE)
+            request = SignedRequest(document, signature)
         displaced = known is not None and known.key != PublicIdentity(own.public_line).key
         waits = request is not None and (displaced or known is None)
         self._notice(PublicIdentity(line).fingerprint if waits else "")
         return AdmissionState(PublicIdentity(line).key, request, self._documents(), displaced)
 
-    def displaced(self) -> bool:
-        """Whether the fleet knows another key by this host's name. Raises as ``state``."""
+    def name_taken(self) -> ReportError | None:
+        """What a host reports whose name the fleet knows another key by; None for any other. Raises as ``state``."""
         known, own = self._admitted(), PublicIdentity(Identity.load(self.paths.identity, self.host).public_line)
-        return known is not None and known.key != own.key
-
-    def name_taken(self) -> ReportError:
-        """What a host that is ``displaced`` tells. Raises as ``state``."""
+        if known is None or known.key == own.key:
+            return None
         line, _ = public_lines(wanted_keys(self.paths), self.host)
         return ReportError(
             f"the config repo admits another key as {self.host}, so this host reports nothing; it asked to be admitted",
@@ -154,10 +156,6 @@ class Admission:
         same = before is not None and replace(request, at=before.at, agent_version=before.agent_version) == before
         return before if before is not None and same else request
 
-    def _signed(self, request: Request, identity: Identity) -> SignedRequest:
-        document = encode(request)
-        return SignedRequest(document, identity.sign(document, REQUEST_NAMESPACE))
-
     def _admitted(self) -> PublicIdentity | None:
         tree = self.tree()
         return admitted_as(tree, self.inventory, self.host) if tree is not None else None
@@ -171,10 +169,6 @@ class Admission:
             return None
         line, age = public_lines(new, self.host)
         return line, age
-
-    def _holds(self, folder: Path, ssh: str) -> bool:
-        line = Identity.load(folder, self.host).public_line
-        return PublicIdentity(line).key == PublicIdentity(ssh).key
 
     def _documents(self) -> tuple[bytes, ...]:
         found = []

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from agent.domain import codec
@@ -43,14 +44,8 @@ class Events:
             data = read_bounded(self._path, SIZE_LIMIT * 2)
         except FileNotFoundError:
             return []
-        found: list[Event] = []
-        for line in reversed(data.splitlines()):
-            if len(found) == count:
-                break
-            event = _parse(line)
-            if event is not None:
-                found.append(event)
-        return found[::-1]
+        found = filter(None, map(_parse, reversed(data.splitlines())))
+        return [*islice(found, count)][::-1]
 
 
 def _private(path: str, flags: int) -> int:

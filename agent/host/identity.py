@@ -147,12 +147,9 @@ class PublicIdentity:
             lines = [line for line in lines if line and not line.startswith("#")]
             ssh, *rest = lines or [""]
             sshsig.raw_public_key(ssh)
-        except (UnicodeDecodeError, TrustError) as error:
-            raise InventoryError(f"{where}: {error}", hint=hint) from error
-        try:
             recipients = [age.recipient(line) for line in rest if line.startswith("age1")]
-        except age.AgeError as error:
-            raise InventoryError(f"{where}: {error}", hint=hint) from None
+        except (UnicodeDecodeError, TrustError, age.AgeError) as error:
+            raise InventoryError(f"{where}: {error}", hint=hint) from error
         if len(rest) > 1 or len(recipients) != len(rest):
             raise InventoryError(f"{where}: the second line is not an age recipient, or more lines follow", hint=hint)
         return cls(ssh, recipients[0] if recipients else None)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.errors import LockedError
@@ -21,24 +21,23 @@ def locked(path: Path, *, wait_s: float = 0) -> Iterator[int]:
     """Holds the lock and yields its descriptor. Raises LockedError when it is not free within ``wait_s`` seconds."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait_s
     try:
-        _acquire(descriptor, time.monotonic() + wait_s)
+        while not _take(descriptor):
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    "another cycle is running on this host",
+                    hint="`hostwright apply` waits for it; `journalctl -fu hostwright-cycle` shows it",
+                )
+            time.sleep(POLL_S)
         yield descriptor
     finally:
         # Closing lets go of it, unless a child still holds the same open file.
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise LockedError(
-                    "another cycle is running on this host",
-                    hint="`hostwright apply` waits for it; `journalctl -fu hostwright-cycle` shows it",
-                ) from None
-            time.sleep(POLL_S)
-        else:
-            return
+def _take(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

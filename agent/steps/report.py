@@ -181,7 +181,7 @@ class StatusReporter:
         admission = self._waits(account)
         if admission is not None:
             with Log().surviving():
-                return [admission.name_taken()] if admission.displaced() else []
+                return [taken] if (taken := admission.name_taken()) is not None else []
         return []
 
     def _publisher(
