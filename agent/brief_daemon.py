@@ -1,4 +1,4 @@
-"""What the daemon goes by until the next cycle: taken as a cycle begins and written down as it ends."""
+"""The daemon's instructions until the next cycle: collected as a cycle begins, written down as it ends."""
 
 from __future__ import annotations
 

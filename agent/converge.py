@@ -89,7 +89,7 @@ def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[st
 
 
 def rules_now(parts: Parts, target: Target, *, waits_for_backoff: bool) -> PermitRules:
-    """What permits changes towards ``target`` now. ``waits_for_backoff``: a deploy that failed waits for its time."""
+    """The rules for changes towards ``target`` now. ``waits_for_backoff``: a deploy that failed waits for its time."""
     return permit_rules(
         target.resolution.state,
         gate=target.gate,
@@ -108,7 +108,7 @@ def plan_changes(
     *,
     going_back: bool = False,
 ) -> Planned:
-    """What would change on the host, and what of that ``rules`` and the policies of the commit permit. Changes nothing.
+    """The plan of the target, and what of it ``rules`` and the policies of the commit permit. Changes nothing.
     ``going_back``: the policies are not asked, because they permitted this state when it was first applied."""
     root = parts.exports.folder(target.resolution.commit)
     policies = None if going_back else host_policies(parts, target)
@@ -201,7 +201,7 @@ def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converg
 
 
 def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
-    """How the host is looked at, with the checks of ``state``."""
+    """The source of the host's health, with the checks of ``state``."""
     checks = state.checks if state is not None else ()
 
     def health() -> Health:
@@ -233,9 +233,9 @@ def _plan(
 
 
 def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: Made) -> frozenset[tuple[str, str]]:
-    """What is still wanted ``after`` this cycle's changes only because of them, by deploy and resource: a deploy whose
-    turn was earlier, or the same deploy, has to reload or restart something. Nothing where a change of Git did not end
-    well: then it is not the time to go on."""
+    """The changes still wanted ``after`` this cycle's changes only because of them, by deploy and resource: something
+    has to be reloaded or restarted by a deploy whose turn was before, or by the same deploy. Nothing where a change of
+    Git did not end well: then it is not the time to go on."""
     intended = {planned.deploy for planned in outcome.found if planned.intends}
     ended = {deploy.status for deploy in outcome.deploys if deploy.deploy in intended}
     if ended & {Status.FAILED, Status.STOPPED, Status.SKIPPED}:

@@ -1,4 +1,4 @@
-"""What can go wrong, and what follows.
+"""The errors of the agent, and what follows from each.
 
 HostwrightError
 ├── UsageError       2  the command line asks for what cannot be
@@ -59,7 +59,7 @@ EXIT_PRECEDENCE = (
 
 
 class Consequence(StrEnum):
-    """What must happen before the same thing can succeed."""
+    """The condition on which the same thing can succeed later."""
 
     RETRY = "retry"
     STALL = "stall"
@@ -76,7 +76,7 @@ class HostwrightError(Exception):
     consequence: Consequence = Consequence.STALL
     default_kind: ProblemKind = ProblemKind.ERROR
     at: int = 0
-    """When a cycle noted it, in seconds since the epoch; 0: none has."""
+    """The time at which a cycle noted it, in seconds since the epoch; 0: none has."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class HostwrightError(Exception):
         }
 
     def details(self) -> Mapping[str, object]:
-        """What the programs of this host get beside the ``document``."""
+        """Fields for the programs of this host, beside the ``document``."""
         return {}
 
 

@@ -36,7 +36,7 @@ class Named:
 
 
 class Reporter(Protocol):
-    """Where accounts go; ``steps.report`` is the real one."""
+    """The place that accounts go to; ``steps.report`` has the real one."""
 
     def attempting(self, account: Account) -> None:
         """Say that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
@@ -79,16 +79,16 @@ class Parts:
     """Seconds since the epoch."""
     versions: Versions
     remote_answers: Callable[[], bool]
-    """Whether the config repo's server takes connections."""
+    """True if the config repo's server takes connections."""
     ensure_webhook_service: Callable[[Webhook | None], None] = ensure_webhook_service
     reboot: Callable[[], None] = systemd.reboot
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     healed: tuple[HostwrightError, ...] = ()
-    """What had to be put right before a cycle could begin."""
+    """The damage that had to be put right before the cycle could begin."""
     unusable: HostwrightError | None = None
-    """Why nothing can be remembered here now: then nothing may be changed either."""
+    """The reason why nothing can be remembered here now; then nothing may be changed either."""
     renewed: bool = False
-    """Whether the agent got other units as this cycle began: it does not run by them yet."""
+    """True if the agent got other units as this cycle began: it does not run by them yet."""
     named: Named | None = None
     """The commit that this cycle is to go to."""

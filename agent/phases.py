@@ -77,7 +77,7 @@ TRIAL = (
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the newest trusted commit says of this host, and the target; without one, no commit can be used."""
+    """The newest trusted commit, its terms for this host, and the target. Without a target no commit can be used."""
 
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
@@ -92,7 +92,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What all phases of one cycle share."""
+    """The context that all phases of one cycle share."""
 
     parts: Parts
     trigger: Trigger
@@ -101,7 +101,7 @@ class Cycle:
 
     @property
     def settle_s(self) -> int:
-        """How many seconds the host is watched after an intended change."""
+        """The seconds for which the host is watched after an intended change."""
         return (self.selection.fleet or self.parts.memory.state().fleet).settle_s
 
 
@@ -125,7 +125,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Converged:
-    """How the deploys ended, the plan made ``after`` that, and by deploy what is to be remembered as ``applied``."""
+    """The outcome of the deploys, the plan made ``after`` that, and by deploy what to remember as ``applied``."""
 
     outcome: Outcome
     after: Plan
@@ -134,7 +134,7 @@ class Converged:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How far the host came towards a target: the values of the phases so far. ``rollback``: set where the target is
+    """The way of the host towards a target: the values of the phases so far. ``rollback``: set where the target is
     the last good state, after a change that did harm."""
 
     target: Target | None = None
@@ -151,7 +151,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class TrialVerdict:
-    """How the host is with a ``course``. Where it went back, that is the course of the way back.
+    """The judgement on a ``course``. Where the host went back, that is the course of the way back.
 
     ``harm``: what speaks against the change, a text each. ``settled``: False where nobody can tell yet, because the
     cycle was asked to end, or the host is suspended.
@@ -165,8 +165,8 @@ class TrialVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a cycle does last. ``switches``: True if the agent switches to the version that is pinned. ``update``: what
-    that waits for."""
+    """The last acts of a cycle. ``switches``: True if the agent switches to the version that is pinned. ``update``: why
+    it does not yet."""
 
     reboot: Reboot | None = None
     update: Hold | None = None

@@ -50,7 +50,7 @@ class HostPlan:
 
     @property
     def warned(self) -> tuple[str, ...]:
-        """What the policies warn of, in words."""
+        """The warnings of the policies."""
         return self.planned.policies.warned if self.planned.policies is not None else ()
 
 
@@ -75,7 +75,7 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
 def planned_removals(
     parts: Parts, planned: Planned, *, idle: Mapping[str, str], fleet: FleetSettings, mirror: Mirror | None
 ) -> Leaving:
-    """What is to be removed when ``planned`` is carried out. ``mirror``: has the commit that the plan is of, which may
+    """The removals that go with ``planned``. ``mirror``: has the commit that the plan is of, which may
     allow more removals."""
     assert planned.policies is not None  # None only on the way back
     memory, before, state = parts.memory, parts.memory.applied(), planned.state
@@ -111,7 +111,7 @@ def planned_removals(
 
 
 def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, now: int) -> str:
-    """Why the commit trusted last is not aimed at; empty where it wants nothing else of this host."""
+    """The reason why the commit trusted last is not aimed at; empty where it wants nothing else of this host."""
     try:
         candidate = resolved(parts, recall(last, mirror=parts.mirror, last=last)).state
     except InventoryError as error:

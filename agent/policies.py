@@ -45,7 +45,7 @@ class Policies:
                 raise RegoError(f"{error}", *self._place(f"{error}")) from None
 
     def faults(self) -> Iterator[RegoError]:
-        """What is wrong with the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
+        """The faults of the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
         modules = {**self.modules, **self.tests}
         outlined = outlines(modules)
         yield from self._judging_nobody(outlined)
@@ -102,7 +102,7 @@ class Policies:
 
 
 def _is_part(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether one of two paths begins with the other."""
+    """True if one of two paths begins with the other."""
     return all(mine == its for mine, its in zip(one, other, strict=False))
 
 

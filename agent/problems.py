@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ProblemKind(StrEnum):
-    """What went wrong, in one word. The slugs stand in reports, in ``--json`` and in state.json: they never change."""
+    """The kind of a problem. The slugs stand in reports, in ``--json`` and in state.json: they never change."""
 
     # The config repo and what fetches it
 

@@ -82,7 +82,7 @@ def _commit_to_stay_on(parts: Parts, bad: Hold | None, begun: Trial | None) -> s
 
 
 def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit | None, TrustedCommit | None]:
-    """What was fetched, and the newest commit that is trusted: that one, or the one trusted last, if there is one."""
+    """The commit that was fetched, and the newest one that is trusted: the same, or the one trusted last, if any."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     rule = parts.memory.state().fleet.accept.branch
@@ -135,7 +135,7 @@ def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -
 
 
 def _frozen(parts: Parts, log: Log) -> Hold | None:
-    """What keeps this host from being touched, where whoever vouched for the commit trusted last counts no more."""
+    """The hold on the whole host where the signer of the commit trusted last is no longer trusted."""
     with log.surviving():
         error = revoked(
             parts.memory.trust(),
@@ -152,7 +152,7 @@ def _frozen(parts: Parts, log: Log) -> Hold | None:
 
 
 def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
-    """What ``commit`` wants of this host: as it is remembered, or read now and remembered from then on."""
+    """The resolution of ``commit`` for this host: as it is remembered, or read now and remembered from then on."""
     known = parts.resolved.recall(commit)
     if known is not None:
         for pin in known.terms.repositories:  # what is run from there has to be there, and whole
@@ -172,7 +172,7 @@ def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
 
 
 def accepted_behind(parts: Parts, since: str | None) -> Accept:
-    """What this host takes as new behind the trusted commit ``since``."""
+    """The commits that this host takes as new behind the trusted commit ``since``."""
     known = parts.resolved.find(since) if since is not None else None
     if known is not None:
         return known.terms.fleet.accept
@@ -193,14 +193,14 @@ def _begun(parts: Parts) -> Trial | None:
 
 
 def _gate(parts: Parts, selection: Selection) -> Gate:
-    """What may not begin now. A host that was never as wanted is not in service yet; who names a commit means now."""
+    """The gate of this cycle: open where a person named a commit, for that means now."""
     if parts.named is not None:
         return OPEN
     return gate_of(parts.memory, selection.fleet or parts.memory.state().fleet, parts.clock())
 
 
 def gate_of(memory: Memory, fleet: FleetSettings, now: int) -> Gate:
-    """What may not begin on this host, by the windows of ``fleet``."""
+    """The gate by the windows of ``fleet``. A host that was never as wanted is not in service yet: there it is open."""
     applied = memory.applied()
     if applied.commit is None and not applied.served and memory.state().pruned is None:
         return OPEN

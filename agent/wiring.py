@@ -79,7 +79,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
 
 
 def parts_of_plan(paths: Paths, work: Path) -> Parts:
-    """What a plan without the lock works on, which writes scratch files below ``work`` and nothing else.
+    """The parts of a plan without the lock, which writes scratch files below ``work`` and nothing else.
 
     Raises SettingsError when this host follows no repository yet.
     """

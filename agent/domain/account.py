@@ -33,7 +33,7 @@ _HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
 
 
 class Trigger(StrEnum):
-    """Who asked for the cycle. A person does not wait for a backoff to end."""
+    """The one who asked for the cycle. Where a person did, no deploy waits for the end of its backoff."""
 
     CLOCK = "clock"
     PERSON = "person"
@@ -51,7 +51,7 @@ class Milestone(StrEnum):
 
 @dataclass(slots=True)
 class Log:
-    """What goes wrong in a cycle, and when it came to each point; ``clock`` gives seconds since the epoch."""
+    """The failures of a cycle, and the times of its milestones. ``clock`` gives seconds since the epoch."""
 
     clock: Callable[[], int] = lambda: 0
     failures: list[HostwrightError] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Log:
             self.failures.append(failure)
 
     def surviving(self) -> Surviving:
-        """What is raised inside is noted, and whoever opened this goes on behind it; only interrupts get through."""
+        """A context that notes what is raised inside, and lets the caller go on behind it. Interrupts get through."""
         return Surviving(self)
 
 
@@ -109,7 +109,7 @@ class Rollback:
     stays: tuple[str, ...] = ()
 
     def failed_alike(self, outcome: Outcome) -> bool:
-        """Whether a deploy failed on the way back (``outcome``) as it did in the attempt: then nobody knows whether the
+        """True if a deploy failed on the way back (``outcome``) as it did in the attempt: then nobody knows whether the
         commit is to blame."""
         attempted = self.attempted.outcome.failed if self.attempted is not None else ()
         return any(
@@ -128,24 +128,24 @@ class Reboot:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a cycle turned out, as far as it got; the report is made from it."""
+    """The results of a cycle, as far as it got. The report is made from them."""
 
     times: Mapping[Milestone, int] = field(default_factory=dict)
-    """When the cycle came to each point."""
+    """The time of each milestone that the cycle reached."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     left_out: tuple[str, ...] = ()
-    """What of the trusted commit, and of the repositories pinned in it, this host does not have, in words."""
+    """The parts of the trusted commit and of the repositories pinned in it that this host does not have, in words."""
     state: DesiredState | None = None
     """The state aimed at."""
     hold: Hold | None = None
-    """Why it is not the newest, or why the host may not be touched."""
+    """The reason why it is not the newest, or why the host may not be touched."""
     shut: Hold | None = None
-    """Why nothing that Git newly wants may begin now, removals included."""
+    """The reason why nothing that Git newly wants may begin now, removals included."""
     plan: Plan | None = None
     permitted: PermittedPlan | None = None
     warned: tuple[str, ...] = ()
-    """What policies warn of, in words."""
+    """The warnings of policies."""
     outcome: Outcome = field(default_factory=Outcome)
     after: Plan | None = None
     """The plan made after applying; the same as ``plan`` where nothing was applied. None when the cycle did not get
@@ -153,17 +153,17 @@ class Account:
     applied: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     """By deploy, what is remembered as applied after this cycle."""
     pruned: Pruned | None = None
-    """What became of what has left Git; None when the cycle did not get there."""
+    """The fate of what has left Git; None when the cycle did not get there."""
     trial: Trial | None = None
     """The intended change of this cycle, and what held before it."""
     harm: tuple[str, ...] = ()
-    """What spoke against the intended change, a text each."""
+    """The signs against the intended change, a text each."""
     unsettled: bool = False
-    """Whether the cycle was asked to end, or the host suspended, before it had settled with what was done."""
+    """True if the cycle was asked to end, or the host suspended, before it had settled with what was done."""
     rollback: Rollback | None = None
     """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None
-    """What fleet.yaml says, where it could be read."""
+    """The settings in fleet.yaml, where it could be read."""
     failed_at_first: tuple[str, ...] = ()
     """Units that had failed before the agent first changed anything here; they do not count against the host."""
     health: Health | None = None
@@ -172,16 +172,16 @@ class Account:
     agent: AgentPin | None = None
     """The version of the agent that this host is to run; None: the one that it has."""
     update: Hold | None = None
-    """What that waits for."""
+    """The reason why that version is not tried yet."""
     ready: bool = False
-    """Whether nothing is in its way when this cycle ends; then, whether it was switched to."""
+    """True if nothing is in its way when this cycle ends; after that, if the agent was switched to it."""
     evidence: Sequence[str] = ()
-    """What happened on the host while something on it was changed by hand, a line each; for its events alone."""
+    """Lines of logs from the time at which something was changed by hand. They are for the host's events alone."""
     failures: Sequence[HostwrightError] = ()
 
     @property
     def whole(self) -> bool:
-        """Whether every deploy that is to be enforced is applied as wanted."""
+        """True if every deploy that is to be enforced is applied as wanted."""
         return (
             self.state is not None
             and self.after is not None
@@ -194,14 +194,14 @@ class Account:
 
     @property
     def planned(self) -> tuple[DeployPlan, ...]:
-        """What each deploy wanted when its turn came; of those that had none, what it wanted before."""
+        """The plan of each deploy from its turn; of a deploy that had no turn, from before."""
         found = {planned.deploy: planned for planned in self.outcome.found}
         before = self.plan.deploys if self.plan is not None else ()
         return tuple(found.get(planned.deploy, planned) for planned in before)
 
     @property
     def stuck(self) -> bool:
-        """Whether the intended change did harm, and the host is on it all the same."""
+        """True if the intended change did harm, and the host is on it all the same."""
         return bool(self.harm) and self.rollback is None
 
     @property
@@ -212,23 +212,23 @@ class Account:
 
     @property
     def harmed(self) -> bool:
-        """Whether something failed that says something about the host's own state."""
+        """True if something failed that says something about the host's own state."""
         return any(failure.exit not in _HARMLESS for failure in self.failures)
 
     def repeats(self, change: Change) -> bool:
-        """Whether this change is wanted again right after it was applied."""
+        """True if this change is wanted again right after it was applied."""
         applied = self.applied.get(change.deploy)
         return applied is not None and change.resource in applied.not_idempotent
 
     @property
     def ending_holds(self) -> tuple[Hold, ...]:
-        """What waits that is no change of a deploy: a reboot, another version of the agent."""
+        """The holds on a reboot and on another version of the agent."""
         waiting = (self.reboot.hold if self.reboot is not None else None, self.update)
         return tuple(hold for hold in waiting if hold is not None)
 
     @property
     def cause(self) -> HostwrightError | None:
-        """What the exit code stands for; None where all is fine."""
+        """The failure that the exit code stands for; None where all is fine."""
         failed = next((failure for failure in self.failures if failure.exit is self.exit), None)
         if failed is None and self.health is not None and not self.health.healthy:
             return HealthError(

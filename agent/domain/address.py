@@ -1,4 +1,4 @@
-"""Where an inventory says that another Git repository lies: ``git+<URL>[@<ref>][//<path inside>]``.
+"""The address of another Git repository in an inventory: ``git+<URL>[@<ref>][//<path inside>]``.
 
     git+ssh://git@git.example.org/ops/deploys.git@v2//nginx/nginx.py     one file at a tag
     git+https://git.example.org/ann/dotfiles.git@main                    all files of a branch

@@ -73,9 +73,9 @@ class Commit:
     sha: str
     subject: str
     others: Mapping[str, str] = field(default_factory=dict)
-    """What the remote's other branches are at, by name."""
+    """The commits of the remote's other branches, by name."""
     tags: tuple[Tag, ...] = ()
-    """What the remote offers, on whichever commit, where tags are accepted."""
+    """The tags that the remote offers, on whichever commit, where tags are accepted."""
     listed: bytes = field(default=b"", repr=False)
     """All that git said of the remote's refs, a line each."""
 
@@ -103,4 +103,4 @@ class TrustedCommit:
     tag: Tag | None = None
     """The tag whose signature vouches for it; None where it is the commit's own."""
     note: str = ""
-    """What does not count against it, but should be known, such as that the key has expired since."""
+    """A remark that does not count against it, such as that the key has expired since."""

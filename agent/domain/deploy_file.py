@@ -1,4 +1,4 @@
-"""What can be read off a pyinfra deploy file without running it."""
+"""Facts about a pyinfra deploy file, read without running it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host should be: its ordered deploys with every value filled in."""
+"""The desired state of a host: its ordered deploys with every value filled in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Mode(StrEnum):
 
 
 class Looking(StrEnum):
-    """What planning a deploy may do."""
+    """The rights of a plan of a deploy."""
 
     CONFINED = "confined"
     """Read everything, change nothing."""
@@ -47,7 +47,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class OnRemove:
-    """What is to be run when a deploy has left Git: a deploy file of ``commit``, and what it finds in ``host.data``."""
+    """The deploy file of ``commit`` to be run when a deploy has left Git, and what it finds in ``host.data``."""
 
     source: str
     data: Mapping[str, JSON]

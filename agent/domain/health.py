@@ -1,4 +1,4 @@
-"""How a host feels."""
+"""The health of a host."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Symptom:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What ``probe`` saw. ``symptoms`` count against the host; ``notes`` were there before or are vitals only."""
+    """The findings of ``probe``. ``symptoms`` count against the host; ``notes`` were there before, or are vitals."""
 
     vitals: Vitals
     failed_units: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a host remembers between cycles, as values; ``host.state`` keeps them as JSON documents.
+"""The memory of a host between cycles, as values; ``host.state`` keeps them as JSON documents.
 
 ``trust.json``      the last commit that was trusted                 TrustRecord
 ``applied.json``    what was applied last, by deploy and resource    Applied
@@ -40,7 +40,7 @@ class TrustRecord:
     tag_object: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
-    """Whether this host trusted a commit, and nothing knows any more which."""
+    """True if this host trusted a commit, and nothing knows any more which."""
 
     def after(self, commit: TrustedCommit, now: int) -> TrustRecord:
         """The record once ``commit`` is trusted."""
@@ -104,14 +104,14 @@ class Applied:
     deploys: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     adopted: tuple[AdoptedCommit, ...] = ()
     good_commit: str | None = None
-    """What ``good``, the last state in which the host was found well, came from: a rollback goes to it."""
+    """The commit of ``good``, the last state in which the host was found well. A rollback goes to it."""
     served: bool = False
-    """Whether the host was as wanted once and what is said above was lost since."""
+    """True if the host was as wanted once and what is said above was lost since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How often in a row a deploy failed with this digest, and when it may be tried again by itself."""
+    """The failures in a row of a deploy with this digest, and the time from which it is tried again by itself."""
 
     digest: str
     failures: int
@@ -145,7 +145,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """What fleet.yaml last said of a host's rhythm and of where it reports; it outlives a commit nobody can read.
+    """The part of fleet.yaml that a host remembers. It outlives a commit that nobody can read.
 
     ``hosts`` counts the inventory: the more there are, the more each of them spreads its reports.
     """
@@ -160,31 +160,31 @@ class FleetSettings:
     pushes_per_minute: int = 6
     prune_max: int = 10
     prune_percent: int = 20
-    """How many resources may be removed at once, and how many of a hundred in the ledger."""
+    """The most resources that may be removed at once, and the most of a hundred in the ledger."""
     settle_s: int = 60
-    """How long an intended change has to come up well."""
+    """The time that an intended change has to come up well."""
     counts: bool = True
-    """Whether reports say how many lines a change adds and removes."""
+    """True if reports say how many lines a change adds and removes."""
     hosts: int = 1
     accept: Accept = field(default_factory=Accept)
-    """What was taken as new. The commit trusted last has the last word on it, as long as its fleet.yaml can be read."""
+    """The commits that were taken as new. The commit trusted last has the last word, if its fleet.yaml can be read."""
     reboots: bool = False
-    """Whether this host is rebooted when it needs that."""
+    """True if this host is rebooted when it needs that."""
     windows: tuple[Window, ...] = ()
     """Those of this host; none: it is always open."""
     webhook: Webhook | None = None
     watch: bool = False
-    """Whether the daemon also looks as soon as something changes."""
+    """True if the daemon also looks as soon as something changes."""
 
     @property
     def budget_s(self) -> int:
-        """What must be left of a window for something to begin in it."""
+        """The seconds that must be left of a window for something to begin in it."""
         return self.deploy_timeout_s + self.settle_s
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the host stands after its last cycle. Times in seconds since the epoch, intervals in seconds."""
+    """The state of the host after its last cycle. Times in seconds since the epoch, intervals in seconds."""
 
     aimed_commit: str | None = None
     aimed_digest: str | None = None
@@ -192,7 +192,7 @@ class State:
     phase: str = "starting"
     exit: int = 0
     cause: tuple[str, str, str] = ("", "", "")
-    """What that exit code stands for: a problem's kind, message and hint."""
+    """The problem that the exit code stands for: its kind, message and hint."""
     ended_at: int = 0
     cycles: int = 0
     fleet: FleetSettings = field(default_factory=FleetSettings)
@@ -203,7 +203,7 @@ class State:
     refused: str = ""
     """What the last cycle did not trust, and why."""
     rebooted: int = 0
-    """When the agent last rebooted the host; 0: never."""
+    """The time at which the agent last rebooted the host; 0: never."""
     told: tuple[str, ...] = ()
     """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
 
@@ -221,7 +221,7 @@ class Pinned:
 
 
 class UpdateStage(StrEnum):
-    """How far the agent is with a version of itself."""
+    """A stage of the agent's way to another version of itself."""
 
     FAILED = "failed"
     """It could not be installed, or was no better than the one before it; it is tried again."""

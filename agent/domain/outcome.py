@@ -1,4 +1,4 @@
-"""What applying a plan did."""
+"""The results of applying a plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agent.domain.plan import Change, DeployPlan
 
 
 class Status(StrEnum):
-    """How a deploy ended."""
+    """The end of a deploy."""
 
     DONE = "done"
     FAILED = "failed"
@@ -60,7 +60,7 @@ class Outcome:
 
     deploys: tuple[DeployOutcome, ...] = ()
     found: tuple[DeployPlan, ...] = ()
-    """What deploys wanted when their turn came: what was unknown before, or came about by an earlier one, is here."""
+    """The plan of each deploy from its turn, with what was unknown before or came about by an earlier one."""
     recorded: tuple[str, ...] = ()
     """Keys of resources that came into the ledger, because a deploy that looks after them was about to run."""
 

@@ -1,4 +1,4 @@
-"""What of a host is the agent's: what it created or adopted, what was there before, and what it left there."""
+"""The agent's share of a host: what it created or adopted, what was there before, and what it left there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Origin(StrEnum):
 
 
 class Standing(StrEnum):
-    """What the agent is to a resource now."""
+    """The relation of the agent to a resource now."""
 
     OWNED = "owned"
     """A deploy wants it, or did until a moment ago."""
@@ -80,5 +80,5 @@ class LedgerEntry:
 
 
 def unseen(reason: str) -> Seen:
-    """What stands for a resource that nobody could look at: it counts as adopted."""
+    """The state of a resource that nobody could look at: it counts as adopted."""
     return Seen({UNSEEN: reason})

@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
-    """Whether all that went wrong in this deploy may be well by itself a while later. ``runs``: whether the resource of
+    """True if all that went wrong in this deploy may be well by itself a while later. ``runs``: whether the resource of
     a key is something that runs. What does not start says why in words of the network, too (an address in use, an
     upstream without a name); all the same it is what the commit wants that does not start."""
     failed = [result for result in outcome.results if not result.succeeded]
@@ -44,7 +44,7 @@ def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
 
 
 def same_failure(one: str, other: str) -> bool:
-    """Whether two errors say the same. Their numbers do not count: they may be the milliseconds that something took."""
+    """True if two errors say the same. Their numbers do not count: they may be the milliseconds that something took."""
     return _first(one) == _first(other)
 
 

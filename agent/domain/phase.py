@@ -35,7 +35,7 @@ _TAKEN_BACK = {"bad": Phase.ROLLED_BACK, "inconclusive": Phase.INCONCLUSIVE}
 
 
 def phase_of(account: Account) -> Phase:
-    """Where the host stands after this cycle, in one word."""
+    """The phase of the host after this cycle."""
     taken_back = _TAKEN_BACK.get(account.hold.kind) if account.hold is not None else None
     if account.harmed and account.rollback is None:
         return Phase.FAILED

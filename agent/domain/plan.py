@@ -1,4 +1,4 @@
-"""What would change on a host now, and which of it may."""
+"""Plans: the changes that would be made on a host now, and what holds them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.domain.text import waiting
 
 
 class Cause(StrEnum):
-    """Why a change is wanted."""
+    """The reason for a change."""
 
     INTENDED = "intended"
     """Git moved: the resource's digest is new or differs from the one last applied, or a change of such a resource
@@ -68,7 +68,7 @@ class Change:
 
 
 class HoldKind(StrEnum):
-    """What a change, a removal, a reboot or a new commit waits for. Reports hold these slugs: they never change."""
+    """The obstacle to a change, a removal, a reboot or a new commit. Reports hold these slugs: they never change."""
 
     SUSPENDED = "suspended"
     """A person suspended the host, on it or in fleet.yaml."""
@@ -112,7 +112,7 @@ class HoldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why a change waits, and until when (seconds since the epoch), where that is known."""
+    """The reason why a change waits, and the end of the wait (seconds since the epoch) where that is known."""
 
     kind: HoldKind
     reason: str
@@ -126,7 +126,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class DeployPlan:
-    """What one deploy would change. With ``unknown`` or ``error`` set there are no changes to name.
+    """The changes that one deploy would make. With ``unknown`` or ``error`` set there are no changes to name.
 
     ``unknown``: it cannot be planned before an earlier deploy is applied; not an error.
     ``error``: it cannot be planned although nothing before it is pending.
@@ -141,7 +141,7 @@ class DeployPlan:
     unowned: int = 0
     """Operations of a config repo's deploy that look after nothing that could be pruned."""
     moved: bool = False
-    """Whether Git moved: the deploy's digest is new or differs from the one last applied."""
+    """True if Git moved: the deploy's digest is new or differs from the one last applied."""
     trace: str = field(default="", repr=False)
     """The answers to what the look rested on, from before it."""
     waits: Hold | None = None
@@ -154,7 +154,7 @@ class DeployPlan:
 
     @property
     def known(self) -> bool:
-        """Whether ``changes`` and ``resources`` tell all: it could be planned."""
+        """True if ``changes`` and ``resources`` tell all: it could be planned."""
         return self.unknown is None and self.error is None
 
     @property
@@ -163,7 +163,7 @@ class DeployPlan:
 
     @property
     def pending(self) -> bool:
-        """Whether applying it may still bring something that a later deploy looks for. What was applied before and
+        """True if applying it may still bring something that a later deploy looks for. What was applied before and
         only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
         if self.waits is not None:
             return False
@@ -171,7 +171,7 @@ class DeployPlan:
 
     @property
     def intends(self) -> bool:
-        """Whether it wants something that Git newly wants, as far as that is known."""
+        """True if it wants something that Git newly wants, as far as that is known."""
         if self.error is not None:
             return self.moved
         return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.possible)
@@ -179,7 +179,7 @@ class DeployPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would change on the host now to make it the desired state with this digest, in order."""
+    """The changes that would make the host the desired state with this digest, in order."""
 
     commit: str
     digest: str
@@ -214,7 +214,7 @@ class PermittedPlan:
 
     @property
     def intends(self) -> bool:
-        """Whether something may happen that Git newly wants, and not only the repair of what was changed by hand."""
+        """True if something may happen that Git newly wants, and not only the repair of what was changed by hand."""
         return any(deploy.intends for deploy in self.plan.deploys if deploy.deploy in self.allowed)
 
 

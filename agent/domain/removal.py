@@ -1,4 +1,4 @@
-"""What has left Git and is still on the host: what is to become of it, and what did."""
+"""Things that left Git and are still on the host: their fate, and what a cycle did about them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Removal:
 
     @property
     def goes(self) -> bool:
-        """Whether it would not be there any more, or lose its access."""
+        """True if it would not be there any more, or lose its access."""
         return self.fate in (Fate.REMOVE, Fate.RELEASE)
 
 
@@ -61,7 +61,7 @@ class Leaving:
 
     @property
     def due(self) -> bool:
-        """Whether anything is to be done, now or when its hold ends."""
+        """True if anything is to be done, now or when its hold ends."""
         return bool(self.departures) or any(removal.fate is not Fate.FORGET for removal in self.removals)
 
     @property
@@ -103,7 +103,7 @@ class RemovalFailure:
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """What removing came to: ``done``, with the fate that each met; ``refused``, by key why some have to stay for now;
+    """The results of removing: ``done``, with the fate that each met; ``refused``, by key why some have to stay now;
     what ``failed``; and the units that were ``told``."""
 
     done: tuple[Removal, ...] = ()
@@ -114,7 +114,7 @@ class Removals:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a cycle did about what had left Git.
+    """The results of a cycle's work on what has left Git.
 
     ``waits`` says why nothing was removed at all. ``done``: with the fate that each one met. ``revoked``: keys
     of what lost its access to the host, whether it could go now or not. ``departed``: by deploy,
@@ -134,18 +134,18 @@ class Pruned:
 
     @property
     def changed(self) -> bool:
-        """Whether anything on the host is not as it was."""
+        """True if anything on the host is not as it was."""
         fates = {removal.fate for removal in self.done}
         return bool(self.departed or self.stayed or self.told.units or fates & {Fate.REMOVE, Fate.RELEASE})
 
     @property
     def held(self) -> bool:
-        """Whether anything waits for somebody to do something."""
+        """True if anything waits for somebody to do something."""
         return any(hold.kind not in (HoldKind.NOT_PRUNED, HoldKind.PRUNE_WAITS) for hold in self.leaving.holds)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing waits any more for somebody to allow it, or that somebody has allowed."""
+        """True if nothing waits any more for somebody to allow it, or that somebody has allowed."""
         waiting = {HoldKind.PRUNE_HELD, HoldKind.NOT_PRUNED, HoldKind.POLICY}
         held = any(hold.kind in waiting for hold in self.leaving.holds)
         return not self.waits and not self.failures and not held

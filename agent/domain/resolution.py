@@ -1,4 +1,4 @@
-"""What a trusted commit says of one host, as plain values: read once, then remembered by ``host.resolved``."""
+"""A trusted commit as it is read for one host, in plain values: once, then remembered by ``host.resolved``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.problems import ProblemKind
 
 @dataclass(frozen=True, slots=True)
 class HostTerms:
-    """What the inventory says of a host besides its desired state.
+    """The terms of a host: all that the inventory says of it besides its desired state.
 
     ``suspensions``: those of fleet.yaml that name the host. ``idle``: by deploy, the play that matches no host, in
     words. ``left_out``: what of the commit and of other repositories the host does not have, in words.

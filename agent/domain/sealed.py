@@ -42,7 +42,7 @@ def token(expression: Expression) -> str:
 
 
 def is_sealed(text: object) -> bool:
-    """Whether a token is in ``text``."""
+    """True if a token is in ``text``."""
     return isinstance(text, str) and OPEN in text
 
 
@@ -52,7 +52,7 @@ def before_sealed(text: str) -> str:
 
 
 def holds_sealed(value: object) -> bool:
-    """Whether a token is anywhere in ``value``, keys included."""
+    """True if a token is anywhere in ``value``, keys included."""
     if isinstance(value, str):
         return OPEN in value
     if isinstance(value, Mapping):

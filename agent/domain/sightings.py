@@ -1,4 +1,4 @@
-"""What a host saw on the other branches of its remote: commits that nobody who signs meant for the followed one."""
+"""Commits that a host saw on the other branches of its remote. No signer meant them for the branch that it follows."""
 
 from __future__ import annotations
 

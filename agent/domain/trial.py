@@ -40,7 +40,7 @@ class Trial:
 
     @property
     def out_of_tries(self) -> bool:
-        """Whether it has been begun as often as it may be, and never ended."""
+        """True if it has been begun as often as it may be, and never ended."""
         return self.tries >= MOST_TRIES
 
 
@@ -64,7 +64,7 @@ class Bad:
 
     @property
     def hold(self) -> Hold:
-        """What keeps the host from it."""
+        """The hold that keeps the host from it."""
         if self.until is None:
             return Hold(HoldKind.BAD, f"commit {self.commit[:12]} was taken back: {self.reason}")
         return Hold(

@@ -37,10 +37,12 @@ CODE_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class AdmissionState:
-    """What a host goes by when it reports. ``ssh``: the public key that it has or asks for. ``request``: what it asks
-    by, None where it has nothing to ask for. ``asked``: the documents that it asked by, or was about to, the last one
-    first. ``displaced``: the fleet knows another key by this host's name, so nobody would believe its reports, and they
-    would be in the way of the other's."""
+    """The host's side of its admission, for its reports.
+
+    ``ssh``: the public key that it has or asks for. ``request``: None where it has nothing to ask for. ``asked``: the
+    documents that it asked by, or was about to, the last one first. ``displaced``: the fleet knows another key by this
+    host's name, so nobody would believe its reports, and they would be in the way of the other's.
+    """
 
     ssh: str
     request: SignedRequest | None
@@ -107,7 +109,7 @@ class Admission:
         return AdmissionState(PublicIdentity(line).key, request, self._documents(), displaced)
 
     def name_taken(self) -> ReportError | None:
-        """What a host reports whose name the fleet knows another key by; None for any other. Raises as ``state``."""
+        """The error for a host whose name the fleet knows another key by; None for any other. Raises as ``state``."""
         known, own = self._admitted(), PublicIdentity(Identity.load(self.paths.identity, self.host).public_line)
         if known is None or known.key == own.key:
             return None

@@ -1,4 +1,4 @@
-"""What a host remembers, put right before a cycle counts on it.
+"""The memory of a host, put right before a cycle counts on it.
 
 What cannot be read is set aside and begun afresh, and named in one report: without it the host is planned as if it had
 just been met. Losing it must not make the host act too soon, so two things are made up for:

@@ -103,7 +103,7 @@ def public_lines(folder: Path, host: str) -> tuple[str, ...]:
 
 
 def _private(folder: Path, name: str, parse: Callable[[bytes], T]) -> T:
-    """What ``parse`` makes of a private key file, which nobody else can read. Raises SettingsError."""
+    """The private key in a file that nobody else can read, as ``parse`` returns it. Raises SettingsError."""
     path = folder / name
     try:
         if wrong := misplaced_folder(folder) or misplaced_file(path):

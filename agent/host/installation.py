@@ -25,7 +25,7 @@ UNITS = (*REVERT_UNITS, WEBHOOK_UNIT, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
 
 RESCUE_SCRIPT = "rescue.sh"
 RESCUE_PROGRAMS = (RESCUE_SCRIPT, "environment.py")
-"""What the units of rescue and revert run, apart from any environment."""
+"""The programs of the units of rescue and revert, which run apart from any environment."""
 
 SYSTEMCTL_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 16 * 60.0

@@ -38,7 +38,7 @@ _SCHEMA = (
 
 @dataclass(slots=True)
 class _Changes:
-    """What is to be written: by key an entry, and an image; None: it goes."""
+    """The changes to be written: by key an entry, and an image; None: it goes."""
 
     entries: dict[str, LedgerEntry | None] = field(default_factory=dict)
     images: dict[str, bytes | None] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Ledger:
         self._former = FormerEntries(folder)
         self._known: dict[str, LedgerEntry] | None = None
         self._sorted: tuple[LedgerEntry, ...] | None = None
-        """What ``entries`` returns; None after a change."""
+        """The value of ``entries``; None after a change."""
         self._lost: set[str] = set()
         """Keys of entries that were damaged."""
         self._broken: set[str] = set()
@@ -146,7 +146,7 @@ class Ledger:
             self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))
 
     def settle(self, key: str, seen: Seen | None) -> None:
-        """What a change has left there, None for nothing: then nothing is owed any more."""
+        """Record the state in which a change left a resource. None: it left nothing, so nothing is owed any more."""
         known = self.entry(key)
         owed = known is not None and known.owed and seen is not None
         self._change(key, left=seen.state if seen is not None else None, settled=True, owed=owed)
@@ -178,7 +178,7 @@ class Ledger:
 
     @contextmanager
     def together(self) -> Iterator[_Changes]:
-        """What is written inside is one transaction: on the disk when this is left, and nothing of it after an
+        """One transaction of all that is written inside: on the disk when this is left, and nothing of it after an
         exception. Within another one it is part of that."""
         if self._waiting is not None:
             yield self._waiting

@@ -1,4 +1,4 @@
-"""Where things lie on a host. One root, so that tests can put a whole host into a temporary folder."""
+"""The places of things on a host. One root, so that tests can put a whole host into a temporary folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Paths:
     """The remote itself, where there is no other."""
     commits = Below("var", "commits")
     resolved = Below("var", "resolved")
-    """What commits were read as for this host, one document each."""
+    """Commits as they were read for this host, one document each."""
     repositories = Below("var", "repositories")
     """Other repositories' files at their pins, by tree digest."""
     identity = Below("var", "identity")
@@ -58,7 +58,7 @@ class Paths:
     journal = Below("var", "journal")
     ledger = Below("var", "ledger")
     commands = Below("var", "commands")
-    """Which of the commands that are to run once have, one file each."""
+    """The commands to be run once that have run, one file each."""
     spool = Below("var", "spool")
     sent = Below("var", "sent.json")
     """The last report that arrived on the status branch."""
@@ -84,9 +84,9 @@ class Paths:
     """While this host is not admitted, its fingerprint for who logs in."""
     control = Below("run", "control.sock")
     rest = Below("run", "rest")
-    """What the daemon goes by between two cycles."""
+    """The daemon's instructions until the next cycle."""
     suspicion = Below("run", "suspicion")
-    """What the daemon saw change before it started a cycle."""
+    """The changes that the daemon saw before it started a cycle."""
 
     def document(self, name: str) -> Path:
         """``state applied attempt bad trust pinned sighted update suspended``."""

@@ -1,4 +1,4 @@
-"""What commits were read as, remembered: reading one takes a hundred times as long as reading what it came to.
+"""Commits as they were read for this host, remembered: reading one anew takes a hundred times as long.
 
 The same commit, read by the same agent for the same host of the same inventory, always comes to the same. So one
 document for each commit holds the desired state and the terms, and says what it was made from and its own digest: what
@@ -23,7 +23,7 @@ from agent.system.misplaced import misplaced_file
 
 @dataclass(frozen=True, slots=True)
 class ResolvedFor:
-    """What the result rests on besides the commit. ``agent``: the digest of the code that reads; without one nothing is
+    """The grounds of a result besides the commit. ``agent``: the digest of the code that reads; without one nothing is
     remembered."""
 
     agent: str
@@ -51,7 +51,7 @@ class ResolvedStates:
         self._known: dict[str, ResolvedState | None] = {}
 
     def find(self, sha: str) -> ResolvedState | None:
-        """What a commit was read as before; None where that is not known, or was damaged."""
+        """A commit as it was read before; None where that is not known, or was damaged."""
         if sha not in self._known:
             self._known[sha] = self._read(sha) if self._whom.agent else None
         return self._known[sha]

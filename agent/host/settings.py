@@ -49,7 +49,7 @@ class Settings:
     min_commit: str | None = None
     """The first commit that is accepted must be this one or descend from it."""
     status_remote: str | None = None
-    """Where reports go; None for the config repo itself."""
+    """The remote that takes reports; None for the config repo itself."""
     ca: Path | None = None
     """PEM file with the authorities to trust for https; None for the system's."""
     proxy: str | None = None
@@ -173,6 +173,6 @@ _CHECKS: dict[str, tuple[re.Pattern[str], str]] = {
     "ca": (re.compile(r"/[^\x00-\x1f\x7f]+"), "write the absolute path of a PEM file"),
     "proxy": (_URL, "write a URL like http://proxy:3128"),
 }
-"""What each setting has to look like, and what to write where it does not."""
+"""The pattern of each setting, and what to write instead of a value that does not match."""
 _TYPES: dict[str, type] = {"trust": TrustMode, "ca": Path}
 """The settings that are more than text."""

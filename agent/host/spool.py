@@ -16,7 +16,7 @@ from agent.system.files import discard, make_private_folder, read_bounded, write
 MAX_REPORTS = 1000
 """Three weeks of silence at one report each half hour."""
 MAX_BYTES = 16 * 1024 * 1024
-"""What a long outage may cost of the host's disk."""
+"""The part of the host's disk that a long outage may take."""
 
 _LAST = "last-sequence"
 _NAME = re.compile(r"([0-9]{1,20})\.json")

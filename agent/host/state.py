@@ -170,7 +170,7 @@ class Memory:
 
 
 def _signature(path: Path) -> tuple[int, ...]:
-    """What changes when the file is another one, or was written to. Raises OSError."""
+    """A signature that changes when the file is another one, or was written to. Raises OSError."""
     status = path.lstat()
     return status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -186,4 +186,4 @@ _WITHOUT = {
     "sighted": "what other branches are at now then counts as seen before",
     "update": "a version of the agent that failed is then tried once more",
 }
-"""What follows from the loss of each document."""
+"""The consequence of losing each document."""
