@@ -78,7 +78,8 @@ class Engine:
         self._traced = traced
         self._unseal = unseal
         self._child: Child | None = None
-        self._stopped = False
+        self.stopped = False
+        """True once somebody has asked for the end."""
         self.unconfined = ""
         """The reason why plans are not confined here; empty where they are, or none was made yet."""
 
@@ -133,20 +134,15 @@ class Engine:
         or overran its time, and behind a stop. What the callbacks raise ends the engine and is raised here. Raises
         DeployError (kind ``engine``) when the engine says what nobody understands.
         """
-        if self._stopped:
+        if self.stopped:
             return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=STOPPED) for deploy in state.deploys)
         caller = EngineCaller(decide, on_started, on_operated, on_done)
         return self._converse(state, root, interrupted, caller, earlier)
 
-    @property
-    def stopped(self) -> bool:
-        """True once somebody has asked for the end."""
-        return self._stopped
-
     def stop(self) -> None:
         """Finish the current operation and end. Nothing is applied any more; what was done can still be confirmed by
         a later plan. Safe in a signal handler."""
-        self._stopped = True
+        self.stopped = True
         if self._child is not None:
             self._child.terminate()
 
@@ -176,14 +172,14 @@ class Engine:
             return tuple(_passed_over(caller, name, hold) for name, hold in lacking.items())
         outcomes: list[DeployOutcome] = []
         over = ""
-        stopped_before = self._stopped
+        stopped_before = self.stopped
         make_private_folder(self._work)
         with tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp, ExitStack() as stack:
             begin = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             forks_itself = self._may_fork_itself(state)
             child = self._child_of(begin, self._fork_itself if forks_itself else self._fork_preloaded, confined)
             self._child = stack.enter_context(child)
-            if self._stopped and not stopped_before:
+            if self.stopped and not stopped_before:
                 child.terminate()
             unsent = None if forks_itself else begin
             for deploy in state.deploys:
@@ -268,7 +264,7 @@ class Engine:
             talk.over = f"the engine was ended together with {talk.deploy}"
             return talk.cut_off(f"did not end within {self._timeout_s} s")
         except ChildEndedError as end:
-            if end.code == STOPPED_STATUS or (self._stopped and end.code == -signal.SIGTERM):
+            if end.code == STOPPED_STATUS or (self.stopped and end.code == -signal.SIGTERM):
                 talk.over = STOPPED
                 return talk.ended(Status.SKIPPED, STOPPED)
             talk.over = f"the engine ended with {talk.deploy}"

@@ -147,13 +147,9 @@ def unfit(account: Account, *, converged: bool, excused: Set[str] = frozenset())
 def _not_well(health: Health | None, excused: Set[str]) -> str:
     if health is None:
         return "nobody knows how the host is"
-    ill = [symptom for symptom in health.symptoms if excused.isdisjoint(_names_of(symptom.unit))]
+    # A unit may be excused by its template.
+    ill = [each for each in health.symptoms if excused.isdisjoint({each.unit, template_of(each.unit)})]
     return f"the host is not well: {ill[0].text}" if ill else ""
-
-
-def _names_of(unit: str) -> tuple[str, str]:
-    """What a unit is known by: its name, and its template's."""
-    return unit, template_of(unit)
 
 
 def leaving_units(entries: Iterable[LedgerEntry], wanted: Collection[str]) -> frozenset[str]:
@@ -182,15 +178,10 @@ def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], 
     """By deploy that is not ``there`` any more, why its ``on_remove``, which failed a short while ago, waits."""
     holds = {}
     for name, applied in before.deploys.items():
-        attempt = attempts.get(f"{ON_REMOVE}{name}")
-        said = applied.on_remove
-        if (
-            name not in there
-            and said is not None
-            and attempt is not None
-            and attempt.digest == said.commit
-            and attempt.waits(now)
-        ):
+        said, attempt = applied.on_remove, attempts.get(f"{ON_REMOVE}{name}")
+        if name in there or said is None or attempt is None:
+            continue
+        if attempt.digest == said.commit and attempt.waits(now):
             why = f"failed: {attempt.error}; will be tried again"
             holds[name] = Hold(HoldKind.BACKOFF, why, attempt.not_before)
     return holds

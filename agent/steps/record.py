@@ -69,15 +69,11 @@ def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: Applied
     if deploy.built_in:
         return set()
     told = [planned for planned in plans if planned.known]
-    named = {key for planned in told for key in planned.resources if removable(key)}
+    named = {key for planned in told for key in planned.resources if key.partition(":")[0] in NAMES}
     owned = set(before.owned) if before is not None else set()
     if before is not None and told and before.digest != deploy.digest:
         owned -= set(before.steady)
     return named | owned.difference(other for key in named for other in same_place(key))
-
-
-def removable(key: str) -> bool:
-    return key.partition(":")[0] in NAMES
 
 
 def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
