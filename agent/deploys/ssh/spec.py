@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.ssh.reading import DROP_IN, FOLDER, UNITS
+from agent.deploys.values import checked
 from agent.domain.fault import Mistake
 
 KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
@@ -71,7 +72,25 @@ Value = Annotated[
     BeforeValidator(_words),
     WithJsonSchema({"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]}),
 ]
-SshdSettings = Mapping[str, Value]
+
+
+def _once(settings: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    seen: dict[str, str] = {}
+    for keyword in settings:
+        if not _KEYWORD.fullmatch(keyword):
+            raise Mistake(
+                f"{keyword!r} is not a keyword of sshd_config(5)", "write one, such as PasswordAuthentication"
+            )
+        if keyword.lower() in _SECTIONS:
+            raise Mistake(f"{keyword} is not a setting", _SECTIONS[keyword.lower()])
+        if keyword.lower() in seen:
+            raise Mistake(f"{keyword} is there twice, also as {seen[keyword.lower()]}", "keep one of the two")
+        seen[keyword.lower()] = keyword
+    return settings
+
+
+SshdSettings = Annotated[Mapping[str, Value], AfterValidator(_once)]
+ServerName = Annotated[str, checked(_HOSTS.fullmatch, "a server", "write its name, a pattern, or `[name]:port`")]
 
 
 class SshSpec(Spec):
@@ -84,32 +103,24 @@ class SshSpec(Spec):
     )
     match: Mapping[str, SshdSettings] = Field(default_factory=dict)
     """Settings for some connections only, by what stands behind `Match`: `User deploy`, `Address 10.0.0.0/8`."""
-    known_hosts: Mapping[str, tuple[str, ...]] = Field(
+    known_hosts: Mapping[ServerName, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Public keys of servers by name, for every user of the host. A name may be a pattern, or"
         f" `[name]:port`; a key may begin with `@cert-authority` or `@revoked`. A block in {KNOWN_HOSTS}.",
     )
 
-    @field_validator("settings")
-    @classmethod
-    def _keywords(cls, settings: SshdSettings) -> SshdSettings:
-        return _checked_settings(settings)
-
     @field_validator("match")
     @classmethod
     def _criteria(cls, match: Mapping[str, SshdSettings]) -> Mapping[str, SshdSettings]:
-        for criteria, settings in match.items():
+        for criteria in match:
             if len(_checked(criteria).split()) < 2 and criteria.strip().lower() != "all":
                 raise Mistake(f"{criteria!r} is no condition", "write one like `User deploy`, see sshd_config(5)")
-            _checked_settings(settings)
         return match
 
     @field_validator("known_hosts")
     @classmethod
     def _hosts(cls, hosts: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
         for name, keys in hosts.items():
-            if not _HOSTS.fullmatch(name):
-                raise Mistake(f"{name!r} is not a server", "write its name, a pattern, or `[name]:port`")
             for key in keys:
                 bare = _MARKER.sub("", key.strip(), count=1)
                 why = complaint(bare) or ("" if KEY.match(bare) else "something stands before its type")
@@ -144,21 +155,6 @@ class SshSpec(Spec):
         keywords = sorted(keyword.lower() for keyword in self.settings)
         relies_on = {"package:openssh-server": "sshd is to have settings"} if self.settings else {}
         return Concrete({"items": written, "keywords": keywords}, tuple(resources), relies_on=relies_on)
-
-
-def _checked_settings(settings: SshdSettings) -> SshdSettings:
-    seen: dict[str, str] = {}
-    for keyword in settings:
-        if not _KEYWORD.fullmatch(keyword):
-            raise Mistake(
-                f"{keyword!r} is not a keyword of sshd_config(5)", "write one, such as PasswordAuthentication"
-            )
-        if keyword.lower() in _SECTIONS:
-            raise Mistake(f"{keyword} is not a setting", _SECTIONS[keyword.lower()])
-        if keyword.lower() in seen:
-            raise Mistake(f"{keyword} is there twice, also as {seen[keyword.lower()]}", "keep one of the two")
-        seen[keyword.lower()] = keyword
-    return settings
 
 
 def _laid_over(earlier: SshdSettings, later: SshdSettings) -> SshdSettings:

@@ -121,6 +121,13 @@ def test_what_sshd_could_not_read_is_refused_with_a_word(written: Any, complaint
         spec(written)
 
 
+def test_each_mistake_is_told_at_its_own_place() -> None:
+    with pytest.raises(ValidationError) as caught:
+        spec({"match": {"User a": {"Match": 1}, "User b": {"Include": 1}}, "known_hosts": {"no server": []}})
+    places = [error["loc"][:2] for error in caught.value.errors()]
+    assert places == [("match", "User a"), ("match", "User b"), ("known_hosts", "no server")]
+
+
 @pytest.mark.parametrize(
     ("written", "valid"),
     [
