@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.errors import UsageError
+from agent.system.files import write_atomic
 
 _USUAL = ("sensible-editor", "editor", "vi")
 _IN_MEMORY = "/dev/shm"  # noqa: S108  # a private folder is made in it
@@ -30,9 +31,7 @@ def edited(value: bytes, name: str, environment: Mapping[str, str], place: Path 
     command = _editor(environment)
     with _private_folder(place) as folder:
         path = folder / name.rpartition("/")[2]
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(value)
+        write_atomic(path, value)
         try:
             code = subprocess.run([*command, f"{path}"], check=False).returncode
         except OSError as error:
