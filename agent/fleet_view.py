@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,27 +43,12 @@ class FleetView:
     """By host, what is wrong with the file that is to admit it."""
 
 
-def fleet_view(
-    repo: Path | None,
-    inventory: str | None,
-    remote: str | None,
-    *,
-    paths: Paths,
-    choose: Callable[[], tuple[Path, str]],
-) -> FleetView:
-    """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
-    if repo is None and os.geteuid() == 0 and paths.settings.exists():
-        return _view_of_host(paths, remote)
-    root, only = choose()
-    return view_of_repo(root, inventory or only, remote)
-
-
 def view_of_repo(root: Path, name: str, remote: str | None = None) -> FleetView:
     """By the inventory ``name`` of the config repo ``root``."""
     from agent.inventory.fleet import read_fleet  # a host remembers what it says
 
     tree = FolderTree(root)
-    folder = cache() / _slug(root)
+    folder = cache() / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     fleet = read_fleet(tree, name)
     where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
     access = Access(known_hosts=None, deploy_key=None)
@@ -84,7 +68,8 @@ def _by_host(wrong: Iterable[HostwrightError]) -> Mapping[str, str]:
     return {Path(error.message.partition(": ")[0]).stem: error.message for error in wrong}
 
 
-def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
+def view_of_host(paths: Paths, remote: str | None) -> FleetView:
+    """By what this managed host knows."""
     settings = read_settings(paths)
     memory = Memory(paths)
     access = access_of_host(paths, settings, reporting=True)
@@ -111,12 +96,7 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
 
 def _origin(root: Path) -> str:
     checkout = Checkout.around(root)
-    asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
-    url = checkout.ask(*asked) if checkout is not None else ""
+    url = checkout.origin if checkout is not None else ""
     if not url:
         raise UsageError(f"{root} has no remote `origin`", hint="name the status remote: --remote URL")
     return url
-
-
-def _slug(root: Path) -> str:
-    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]

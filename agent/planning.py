@@ -1,5 +1,6 @@
 """`hostwright plan`: what the commit aimed at would change on this host now, what of it waits and for what, and whether
-a newer commit waits. By the steps of a cycle, without its lock, and with nothing written but scratch files."""
+a newer commit waits. `hostwright plan HOST`, on that host: what files that an administrator sent would change. Both by
+the steps of a cycle, confined as there, without its lock, and with nothing written but scratch files."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from agent import wiring
-from agent.converge import plan_changes, rules_now
+from agent.converge import plan_changes, plan_state, rules_now
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.memory import FleetSettings
@@ -23,6 +25,8 @@ from agent.phases import Planned
 from agent.problems import ProblemKind
 from agent.select_target import gate_of, resolved
 from agent.steps.choose import Target, suspension
+from agent.steps.deny import HostPolicies
+from agent.steps.permit import permit_rules
 from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
 from agent.steps.prune import leaving_units, unfit, untold
@@ -70,6 +74,33 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
     why = _why_not(parts, planned.state, last, suspended or target.gate.intended, now) if last != aimed else ""
     leaving = planned_removals(parts, planned, idle=resolution.terms.idle, fleet=fleet, mirror=parts.mirror)
     return HostPlan(planned, leaving, (last, why) if why else None)
+
+
+def plan_sent(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
+    """What the files that ``packed_tree.packed`` sent would change. Nobody vouches for them: whoever sends them is root
+    here. Raises SourceError and InventoryError."""
+    from agent.inventory.load import load  # the plan of a commit takes what the last cycle resolved, and not these
+    from agent.steps.resolve import desired_state, host_terms
+    from agent.system.packed_tree import unpacked
+
+    parts = wiring.parts_of_plan(paths, work)
+    memory, now, host = parts.memory, parts.clock(), parts.settings.host
+    (tree, sent), root = unpacked(stream, work / "sent.git"), work / "sent"
+    environment = load(tree, parts.settings.inventory, parts.repositories.tree)
+    state = desired_state(environment, tree, host=host, commit=tree.root)
+    terms = host_terms(environment, host)
+    tree.export(sent, root)
+    rules = permit_rules(
+        state,
+        gate=gate_of(memory, terms.fleet, now),
+        suspension=suspension(memory.suspension(now), terms, now),
+        attempts=memory.state().attempts,
+        now=now,
+        waits_for_backoff=False,
+    )
+    policies = HostPolicies(lambda: tree, state, inventory=parts.settings.inventory, groups=terms.groups)
+    planned = plan_state(parts, state, root, rules, memory.applied().deploys, policies=policies)
+    return HostPlan(planned, planned_removals(parts, planned, idle=terms.idle, fleet=terms.fleet, mirror=None))
 
 
 def planned_removals(

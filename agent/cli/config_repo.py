@@ -33,26 +33,21 @@ class ConfigRepo:
             raise UsageError("the folder that you are in is gone", hint="cd to another one or say --repo") from error
         return next((folder for folder in (here, *here.parents) if _holds_inventories(folder)), here)
 
-    def inventories(self) -> list[str]:
-        """The inventory that is named, else all of them. Raises UsageError where there is none."""
+    def inventories(self, begin: str = BEGIN) -> list[str]:
+        """The inventory that is named, else all of them. Raises UsageError where there is none; ``begin`` is what to do
+        then."""
         names = [self.inventory] if self.inventory else inventory_names(self.root)
         if not names:
-            raise UsageError(f"{self.root} has no inventories", hint=f"{ELSEWHERE}; {BEGIN}")
+            raise UsageError(f"{self.root} has no inventories", hint=f"{ELSEWHERE}; {begin}")
         return names
 
     def one_inventory(self, begin: str = BEGIN) -> str:
-        """The inventory that is named, else the only one. Raises UsageError with the choices; ``begin`` is what to do
-        where there is none."""
-        if self.inventory:
-            return self.inventory
-        root = self.root
-        names = inventory_names(root)
+        """The inventory that is named, else the only one. Raises UsageError with the choices, or as ``inventories``."""
+        names = self.inventories(begin)
         if len(names) == 1:
             return names[0]
-        if not names:
-            raise UsageError(f"{root} has no inventories", hint=f"{ELSEWHERE}; {begin}")
         raise UsageError(
-            f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(map(escaped, names))}"
+            f"which inventory of {self.root}?", hint=f"say --inventory NAME; one of: {', '.join(map(escaped, names))}"
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.contrast import HOST, Action, Comparison, Contrast, Property, Shared
+from agent.domain import codec
 from agent.domain.text import counted, plural, printable, some
 from agent.inventory.ansible.groups import ALL
 
@@ -59,16 +60,9 @@ def document(found: Comparison) -> dict[str, Any]:
         "hosts": found.hosts,
         "changed": sorted(found.changed),
         "changes": [
-            {
-                "deploy": each.contrast.deploy or None,
-                "resource": each.contrast.resource or None,
-                "action": each.contrast.action.value,
-                "hosts": each.hosts,
-                "unlike": each.unlike,
-                "properties": [
-                    {"name": one.name, "before": one.before, "after": one.after} for one in each.contrast.properties
-                ],
-            }
+            codec.to_plain(each.contrast)
+            | {"deploy": each.contrast.deploy or None, "resource": each.contrast.resource or None}
+            | {"hosts": each.hosts, "unlike": each.unlike}
             for each in found.shared
         ],
         "untold": found.untold,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from pathlib import Path
 
 from agent.cli.invocation import Reply, require_root
 from agent.cli.output import Output
 from agent.cli.show import newest_line, plan_lines
-from agent.domain.plan import Cause, DeployPlan, Hold
-from agent.domain.removal import Departure, Removal
+from agent.domain import codec
+from agent.domain.plan import Cause, DeployPlan
 from agent.errors import DeployError, Exit, HostwrightError, first_exit
 from agent.host.paths import Paths
 from agent.planning import HostPlan, plan_host
@@ -62,35 +61,28 @@ def document(told: HostPlan) -> dict[str, object]:
         "commit": found.commit,
         "digest": found.digest,
         "deploys": [_deploy_document(deploy) for deploy in found.deploys],
-        "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
+        "holds": codec.to_plain(told.holds),
         "warnings": list(told.warned),
         "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
-        "removals": [_removal_document(removal) for removal in leaving.removals],
-        "departures": [_departure_document(departure) for departure in leaving.departures],
+        "removals": [
+            {
+                "resource": each.entry.key,
+                "deploy": each.entry.deploy,
+                "fate": each.fate.value,
+                "reason": each.reason,
+                "hold": codec.to_plain(each.hold),
+            }
+            for each in leaving.removals
+        ],
+        # Without their host.data, which may be private.
+        "departures": [
+            {"deploy": each.deploy, "on_remove": each.on_remove.source, "hold": codec.to_plain(each.hold)}
+            for each in leaving.departures
+        ],
     }
 
 
 def _deploy_document(deploy: DeployPlan) -> dict[str, object]:
-    document = dataclasses.asdict(deploy)
+    document: dict[str, object] = codec.to_plain(deploy)
     del document["trace"]  # between the engine and the daemon
     return document
-
-
-def _removal_document(removal: Removal) -> dict[str, object]:
-    return {
-        "resource": removal.entry.key,
-        "deploy": removal.entry.deploy,
-        "fate": removal.fate.value,
-        "reason": removal.reason,
-        "hold": _hold_document(removal.hold),
-    }
-
-
-def _departure_document(departure: Departure) -> dict[str, object]:
-    """The departure for programs, without its ``host.data``, which may be private."""
-    source = departure.on_remove.source
-    return {"deploy": departure.deploy, "on_remove": source, "hold": _hold_document(departure.hold)}
-
-
-def _hold_document(hold: Hold | None) -> dict[str, object] | None:
-    return dataclasses.asdict(hold) if hold is not None else None

@@ -93,11 +93,11 @@ def answer(paths: Paths) -> int:
     """On the host: plan what comes on stdin, and print the envelope."""
     from agent.cli.host_plan import document, errors_of, exit_of, warnings_of
     from agent.cli.show import plan_lines
-    from agent.preview import preview
+    from agent.planning import plan_sent
 
     output = Output(as_json=True)
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
-        told = preview(paths, Path(work), sys.stdin.buffer)
+        told = plan_sent(paths, Path(work), sys.stdin.buffer)
     lines = [*plan_lines(told.plan, told.leaving, told.holds, diff=True, calm="in sync with tree"), *warnings_of(told)]
     errors = errors_of(told)
     output.envelope("plan", exit_of(told), {**document(told), "lines": lines}, errors[0] if errors else None)

@@ -65,6 +65,11 @@ class Checkout:
         done = run_git(*arguments, repository=self.git, timeout_s=TIMEOUT_S)
         return done.output.decode(errors="replace").strip() if done.ok else ""
 
+    @property
+    def origin(self) -> str:
+        """The URL of ``origin`` as the clone itself names it; empty where it does not."""
+        return self.ask("config", "--local", "--no-includes", "--get", "remote.origin.url")
+
     def commit(self, name: str) -> str | None:
         """The commit of a branch or of HEAD."""
         return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None

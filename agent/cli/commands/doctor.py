@@ -6,6 +6,7 @@ A check that fails with an error has that error as its finding; the others go on
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import click
 
@@ -49,12 +50,8 @@ def doctor(output: Output, paths: Paths) -> Reply:
         output.show(f"{found.verdict.value:<8} {name:<14} {found.message}")
         if found.hint:
             output.show(f"{'':<24}→ {found.hint}")
-    failing = any(found.verdict is Verdict.FAILED for _, found in findings)
-    document = [
-        {"check": name, "verdict": found.verdict.value, "message": found.message, "hint": found.hint}
-        for name, found in findings
-    ]
-    return Reply(document, Exit.SETTINGS if failing else Exit.FINE)
+    code = Exit.SETTINGS if any(found.verdict is Verdict.FAILED for _, found in findings) else Exit.FINE
+    return Reply([{"check": name, **asdict(found)} for name, found in findings], code)
 
 
 def findings_of(paths: Paths) -> Iterator[tuple[str, Finding]]:

@@ -196,8 +196,7 @@ def _see_to_host(output: Output, desk: Desk, name: str, group: str | None, *, co
 
 
 def _following(desk: Desk, *, remote: str | None, branch: str | None, trust: str) -> Following:
-    asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
-    url = remote or desk.copy.checkout.ask(*asked)
+    url = remote or desk.copy.checkout.origin
     if not url:
         raise UsageError(f"{desk.root} has no remote `origin`", hint="say which repository hosts follow: --remote URL")
     branch = checked_branch(branch or desk.copy.checkout.ask("symbolic-ref", "--short", "HEAD") or "main")

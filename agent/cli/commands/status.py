@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import belongs, judge_all, now_seen
-from agent.fleet_view import fleet_view
+from agent.fleet_view import view_of_host, view_of_repo
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
 from agent.steps.choose import HERE
@@ -44,13 +45,17 @@ def status(
     output: Output, repo: ConfigRepo, hosts: Sequence[str], remote: str | None = None, everything: bool = False
 ) -> Reply:
     """Show what the hosts report, signatures verified."""
-    view = fleet_view(
-        repo.folder, repo.inventory, remote, paths=Paths(), choose=lambda: (repo.root, repo.one_inventory(_BEGIN))
-    )
+    if repo.folder is None and os.geteuid() == 0 and Paths().settings.exists():
+        view = view_of_host(Paths(), remote)
+    else:
+        view = view_of_repo(repo.root, repo.one_inventory(_BEGIN), remote)
     seen = _read_seen(view.seen)
     statuses = judge_all(view.branch.read(READ_DEADLINE_S), view.identities, seen, view.hosts or ())
     _keep_seen(view.seen, now_seen(statuses, seen))
-    statuses = tuple(_with_reason(each, view.broken) for each in statuses)
+    statuses = tuple(
+        replace(each, why=view.broken.get(each.host, each.why)) if each.verdict is ReportVerdict.UNADMITTED else each
+        for each in statuses
+    )
     if hosts:
         shown = [each for each in statuses if each.host in hosts]
         unknown = set(hosts) - {each.host for each in shown}
@@ -76,20 +81,13 @@ def status(
     return Reply([_document(each, now) for each in shown])
 
 
-def _with_reason(status: HostStatus, broken: Mapping[str, str]) -> HostStatus:
-    """``status`` with the complaint about the file that should admit the host, if there is one."""
-    if status.verdict is not ReportVerdict.UNADMITTED or status.host not in broken:
-        return status
-    return replace(status, why=broken[status.host])
-
-
 def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tuple[str, ...]:
     """One host as a line of the table. ``local``: what a person said on this host, which the report may not know yet;
     None where the host is another one."""
     report = status.report
     if report is None:
         return status.host, status.verdict.value, "", "", "", printable(status.why, WHAT_LIMIT)
-    claim = "" if status.verified else f" ({status.verdict.value})"
+    claim, claimed = ("", []) if status.verified else (f" ({status.verdict.value})", [status.why])
     ahead, left = ahead_s(report, now), due(report) - now
     return (
         status.host,
@@ -97,13 +95,8 @@ def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tu
         (report.commits.aimed or "")[:12],
         f"{span(ahead)} ahead" if ahead else f"{span(now - report.at)} ago",
         "unknown" if ahead else "overdue" if left < 0 else span(left),
-        printable("; ".join(dict.fromkeys((*_claimed(status), *_what(report, ahead, local)))), WHAT_LIMIT),
+        printable("; ".join(dict.fromkeys((*claimed, *_what(report, ahead, local)))), WHAT_LIMIT),
     )
-
-
-def _claimed(status: HostStatus) -> Iterator[str]:
-    if not status.verified:
-        yield status.why
 
 
 def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[str]:
