@@ -16,8 +16,6 @@ from agent.domain.codec import Mismatch, ValueCheck
 from agent.domain.host_name import HOST_NAME
 from agent.domain.phase import Phase
 
-SCHEMA_ID = "urn:hostwright:report:1"
-
 LATEST = 253_402_300_799
 """Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
 
 from agent.checks.spec import KINDS as CHECKS
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
+from agent.domain.pins import TOOL_NAME
 from agent.domain.policy import PolicyInput
-from agent.domain.report import SCHEMA_ID, Report
+from agent.domain.report import Report
 from agent.errors import UsageError
 from agent.inventory.complaint import nearest
 from agent.inventory.fleet import Fleet
 from agent.inventory.lock import LockFile
 from agent.inventory.site import NAME
-from agent.inventory.tools import tools_schema
+from agent.inventory.tools import TOOLS_FILE, Archive, Python
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS = ("site", "fleet", "tools", "lock", "report", "policy")
@@ -29,24 +32,23 @@ _DURATION_FIELDS = ("fetch", "drift", "plan", "settle", "deploy_timeout", "soak"
 
 def schema(name: str) -> Schema:
     """The schema of one of ``SCHEMAS``. Raises UsageError for another name."""
-    if name == "site":
-        return _headed(_site(), "urn:hostwright:site:1")
-    if name == "fleet":
-        return _headed(_with_written_defaults(Fleet.model_json_schema()), "urn:hostwright:fleet:1")
-    if name == "tools":
-        return _headed(tools_schema(), "urn:hostwright:tools:1")
-    if name == "lock":
-        return _headed(LockFile.model_json_schema(), "urn:hostwright:lock:1")
-    if name == "report":
-        return _headed(TypeAdapter(Report).json_schema(), SCHEMA_ID)
-    if name == "policy":
-        return _headed(TypeAdapter(PolicyInput).json_schema(), "urn:hostwright:policy:1")
-    hint = nearest(name, SCHEMAS, otherwise=f"there are {', '.join(SCHEMAS)}")
-    raise UsageError(f'there is no schema "{name}"', hint=hint)
-
-
-def _headed(document: Schema, identifier: str) -> Schema:
-    return {"$schema": DIALECT, "$id": identifier, **_closed(document)}
+    match name:
+        case "site":
+            document = _site()
+        case "fleet":
+            document = _with_written_defaults(Fleet.model_json_schema())
+        case "tools":
+            document = _tools()
+        case "lock":
+            document = LockFile.model_json_schema()
+        case "report":
+            document = TypeAdapter(Report).json_schema()
+        case "policy":
+            document = TypeAdapter(PolicyInput).json_schema()
+        case _:
+            hint = nearest(name, SCHEMAS, otherwise=f"there are {', '.join(SCHEMAS)}")
+            raise UsageError(f'there is no schema "{name}"', hint=hint)
+    return {"$schema": DIALECT, "$id": f"urn:hostwright:{name}:1", **_closed(document)}
 
 
 def _closed(node: Any) -> Any:
@@ -59,20 +61,31 @@ def _closed(node: Any) -> Any:
     return {"additionalProperties": False, **inner} if "patternProperties" in inner else inner
 
 
+def _defined(models: Iterable[type[BaseModel]]) -> tuple[dict[Any, Schema], Schema]:
+    """References to the schemas of ``models``, and the definitions that they are in."""
+    references, document = models_json_schema([(model, "validation") for model in models])
+    return {model: reference for (model, _), reference in references.items()}, document["$defs"]
+
+
+def _tools() -> Schema:
+    references, definitions = _defined((Archive, Python))
+    return {
+        "title": TOOLS_FILE,
+        "type": ["object", "null"],
+        "patternProperties": {f"^{TOOL_NAME.pattern}$": {"oneOf": [*references.values()]}},
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
 def _site() -> Schema:
-    definitions: Schema = {}
-    short: Schema = {}
-    for kind in catalogue.kinds():
-        spec = catalogue.spec_class(kind)
-        own = spec.model_json_schema(ref_template=f"#/$defs/{kind}.{{model}}")
-        definitions |= {f"{kind}.{name}": _templated(inner) for name, inner in own.pop("$defs", {}).items()}
-        definitions[kind] = _templated(own)
-        short[kind] = {"anyOf": [{"$ref": f"#/$defs/{kind}"}, *_other_short_forms(spec)]}
-    health, more = _health()
-    definitions |= more
+    specs = {kind: catalogue.spec_class(kind) for kind in catalogue.kinds()}
+    references, definitions = _defined((*specs.values(), *CHECKS.values()))
+    short = {kind: {"anyOf": [references[spec], *_other_short_forms(spec)]} for kind, spec in specs.items()}
+    checks = {"type": "array", "items": {"anyOf": [*(references[check] for check in CHECKS.values()), _TEMPLATE]}}
     deploy = {
         "oneOf": [
-            {"enum": [kind for kind in short if _needs_nothing(catalogue.spec_class(kind))]},
+            {"enum": [kind for kind, spec in specs.items() if _needs_nothing(spec)]},
             {
                 "type": "object",
                 "properties": short,
@@ -80,7 +93,7 @@ def _site() -> Schema:
                 "maxProperties": 1,
                 "additionalProperties": False,
             },
-            _long(short, health),
+            _long(short, {"anyOf": [checks, _TEMPLATE]}),
         ]
     }
     strings = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
@@ -93,25 +106,24 @@ def _site() -> Schema:
         "required": ["hosts", "deploys"],
         "additionalProperties": False,
     }
-    return {"title": "site.yaml", "type": ["array", "null"], "items": play, "$defs": definitions}
+    return {"title": "site.yaml", "type": ["array", "null"], "items": play, "$defs": _templated(definitions)}
 
 
 def _long(short: Schema, health: Schema) -> Schema:
     """The schema of the long form. ``with`` takes what the short form of the kind takes."""
-    kinds = list(short)
     withs = [
         {
             "if": {"properties": {"deploy": {"const": kind}}, "required": ["deploy"]},
-            "then": {"properties": {"with": {"anyOf": short[kind]["anyOf"]}}},
+            "then": {"properties": {"with": form}},
         }
-        for kind in kinds
+        for kind, form in short.items()
     ]
     return {
         "allOf": withs,
         "type": "object",
         "properties": {
             "name": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "default: the kind"},
-            "deploy": {"anyOf": [{"enum": kinds}, {"type": "string", "pattern": r"^(deploys/|git\+).+\.py$"}]},
+            "deploy": {"anyOf": [{"enum": [*short]}, {"type": "string", "pattern": r"^(deploys/|git\+).+\.py$"}]},
             "with": {"description": "arguments of a built-in, or what a deploy file finds in host.data"},
             "needs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "health": {**health, "description": "checks that say whether the deploy does what it is for"},
@@ -137,17 +149,6 @@ def _other_short_forms(spec: type[Spec]) -> list[Schema]:
 
 def _needs_nothing(spec: type[Spec]) -> bool:
     return not any(field.is_required() for field in spec.model_fields.values())
-
-
-def _health() -> tuple[Schema, Schema]:
-    """The schema of ``health``, and the definitions that it refers to."""
-    definitions: Schema = {}
-    for kind, model in CHECKS.items():
-        own = model.model_json_schema(ref_template="#/$defs/health.{model}")
-        definitions |= {f"health.{name}": _templated(inner) for name, inner in own.pop("$defs", {}).items()}
-        definitions[f"health.{kind}"] = _templated(own)
-    checks = [{"$ref": f"#/$defs/health.{kind}"} for kind in CHECKS]
-    return {"anyOf": [{"type": "array", "items": {"anyOf": [*checks, _TEMPLATE]}}, _TEMPLATE]}, definitions
 
 
 def _templated(node: Any) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
@@ -15,7 +14,7 @@ from agent.domain.digest import JSON
 from agent.domain.host_name import HOST_NAME
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.sealed import FILE, SOPS, expressions
-from agent.domain.tree import Absence, nearest_path
+from agent.domain.tree import Absence, Entry, nearest_path
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, is_backup
@@ -31,19 +30,6 @@ NAME = re.compile(rf"{HOST_NAME.pattern}/[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")
 _FORM = "secret('<group or host>/<name>')"
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFile:
-    """One file. ``name`` is what ``secret()`` calls it: ``web/admin``; ``path`` is the one in the repository."""
-
-    name: str
-    path: str
-    blob: str
-
-    @property
-    def folder(self) -> str:
-        return self.name.partition("/")[0]
-
-
 class SecretFiles:
     """The files below ``secrets/``. ``groups``: their hosts by name; ``hosts``: the names of all hosts."""
 
@@ -57,7 +43,7 @@ class SecretFiles:
             and path.endswith(SUFFIX)
             and NAME.fullmatch(name := path.removeprefix(f"{SECRETS}/").removesuffix(SUFFIX))
         }
-        self._files: dict[str, SecretFile] = {}
+        self._files: dict[str, Entry] = {}
         self._copies: dict[bytes, list[str]] = {}
 
     @property
@@ -74,11 +60,10 @@ class SecretFiles:
         """The names that a folder may have: those of groups and hosts."""
         return tuple(self._readers)
 
-    def file(self, name: str) -> SecretFile:
+    def file(self, name: str) -> Entry:
         """The file called ``name``, one of ``names``."""
         if name not in self._files:
-            path = self._paths[name]
-            self._files[name] = SecretFile(name, f"{self._source.folder}/{path}", self._source.entry(path).blob)
+            self._files[name] = self._source.entry(self._paths[name])
         return self._files[name]
 
     def content(self, name: str) -> bytes:
@@ -93,9 +78,9 @@ class SecretFiles:
         if not self._copies:
             for each in self.names:
                 self._copies.setdefault(unarmoured(self.content(each)), []).append(each)
-        folder = self.file(name).folder
+        folder = f"{name.partition('/')[0]}/"
         same = self._copies.get(unarmoured(self.content(name)), ())
-        return tuple(each for each in same if self.file(each).folder != folder)
+        return tuple(each for each in same if not each.startswith(folder))
 
     def readers(self, folder: str) -> tuple[str, ...] | None:
         """The hosts that may read what lies in ``folder``; None where that is no group or host."""
@@ -222,20 +207,13 @@ def plain_yaml(content: bytes, path: str) -> object:
     return plain(node) if node is not None else None
 
 
-def _part(value: object, part: str) -> tuple[object] | None:
-    """The part of ``value`` that one word of a key names, in a tuple; None where there is none."""
-    if isinstance(value, dict):
-        return (value[part],) if part in value else None
-    if isinstance(value, list) and part.isdecimal() and len(part) < 6 and int(part) < len(value):
-        return (value[int(part)],)
-    return None
-
-
 def sops_value(root: object, key: Sequence[str]) -> object:
     """The value that ``key`` leads to in what a SOPS file says; all of it for none. Raises LookupError."""
     for part in key:
-        found = _part(root, part)
-        if found is None:
+        if isinstance(root, dict):
+            root = root[part]
+        elif isinstance(root, list) and part.isdecimal() and len(part) < 6:
+            root = root[int(part)]
+        else:
             raise LookupError(key)
-        (root,) = found
     return root

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
@@ -142,22 +142,6 @@ class Python(ExactlyWritten):
     version: Version | None = None
     """exact, a pattern (0.6.*) or a specifier (>=1,<2) [any]"""
     bin: Bin | None = None
-
-
-def tools_schema() -> dict[str, Any]:
-    """The JSON Schema of tools.yaml, without its heading."""
-    definitions: dict[str, Any] = {}
-    for model in (Archive, Python):
-        own = model.model_json_schema(ref_template="#/$defs/{model}")
-        definitions |= own.pop("$defs", {}) | {model.__name__: own}
-    either = {"oneOf": [{"$ref": "#/$defs/Archive"}, {"$ref": "#/$defs/Python"}]}
-    return {
-        "title": TOOLS_FILE,
-        "type": ["object", "null"],
-        "patternProperties": {f"^{TOOL_NAME.pattern}$": either},
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
 
 
 def read_tools(source: Source, complaints: Complaints) -> dict[str, DeclaredTool]:
