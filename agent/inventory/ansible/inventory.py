@@ -125,7 +125,11 @@ class Inventory:
 
     def as_host(self, host: str) -> dict[str, Document]:
         """The document that ``ansible-inventory --host`` prints."""
-        return {name: _document(value) for name, value in self.vars(host).items() if not _ANSIBLE_OWN.fullmatch(name)}
+        return self._as_host(host, marked=False)
+
+    def _as_host(self, host: str, *, marked: bool) -> dict[str, Document]:
+        values = self.vars(host).items()
+        return {name: _document(value, marked=marked) for name, value in values if not _ANSIBLE_OWN.fullmatch(name)}
 
     def as_list(self) -> dict[str, Document]:
         """The document that ``ansible-inventory --list`` prints."""
@@ -136,10 +140,8 @@ class Inventory:
             if hosts or children:
                 parts = {"hosts": hosts, "children": children}
                 document[name] = {key: part for key, part in parts.items() if part}
-        hostvars: dict[str, Document] = {}
-        for host in self.hosts:
-            if values := self.as_host(host):
-                hostvars[host] = _marked(values)
+        hosts_own = ((host, self._as_host(host, marked=True)) for host in self.hosts)
+        hostvars: dict[str, Document] = {host: values for host, values in hosts_own if values}
         return document | {"_meta": {"hostvars": hostvars, "profile": "inventory_legacy"}}
 
     def _value(self, node: Node) -> Value:
@@ -218,19 +220,12 @@ def _is_yaml(source: Source) -> bool:
     return is_yaml(content.decode("utf-8-sig", errors="replace"))
 
 
-def _document(value: Value) -> Document:
-    """``value`` as JSON: keys are strings."""
+def _document(value: Value, *, marked: bool) -> Document:
+    """``value`` as JSON: keys are strings. ``marked``: each ``!unsafe`` text as `ansible-inventory --list` has it."""
     if isinstance(value, dict):
-        return {key_text(key): _document(item) for key, item in value.items()}
+        return {key_text(key): _document(item, marked=marked) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_document(item, marked=marked) for item in value]
     if isinstance(value, str) and is_sealed(value):
         return shown(value)
-    return [_document(item) for item in value] if isinstance(value, list) else value
-
-
-def _marked(value: Document) -> Document:
-    """``value`` with each ``!unsafe`` text marked as ``ansible-inventory --list`` marks it."""
-    if isinstance(value, dict):
-        return {key: _marked(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_marked(item) for item in value]
-    return {"__ansible_unsafe": str(value)} if isinstance(value, Unsafe) else value
+    return {"__ansible_unsafe": str(value)} if marked and isinstance(value, Unsafe) else value

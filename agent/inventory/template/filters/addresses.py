@@ -64,31 +64,26 @@ def _if(fits: bool, value: object) -> object:
 
 
 _QUERIES: Final[Mapping[str, Callable[[_Interface], object]]] = {
-    "address": lambda of: _if(_is_host(of) or of.version == 6, str(of.ip)),
+    **dict.fromkeys(("address", "ip"), lambda of: _if(_is_host(of) or of.version == 6, str(of.ip))),
     "bool": lambda _: True,
     "broadcast": lambda of: _if(_size(of) > 2, str(of.network.broadcast_address)),
     "cidr": str,
     "first_usable": lambda of: _address(of, _usable(of)[0]) if _size(of) > 1 else None,
-    "gateway": lambda of: _host(of) or False,
+    **dict.fromkeys(("gateway", "host/prefix"), lambda of: _host(of) or False),
     "host": _host,
-    "host/prefix": lambda of: _host(of) or False,
-    "hostmask": lambda of: str(of.network.hostmask),
+    **dict.fromkeys(("hostmask", "wildcard"), lambda of: str(of.network.hostmask)),
     "int": lambda of: int(of.ip) if _size(of) == 1 else f"{int(of.ip)}/{of.network.prefixlen}",
-    "ip": lambda of: _if(_is_host(of) or of.version == 6, str(of.ip)),
     "last_usable": lambda of: _address(of, _usable(of)[1]) if _size(of) > 1 else None,
     "netmask": lambda of: str(of.network.netmask),
-    "network": lambda of: str(of.network.network_address),
-    "network/prefix": lambda of: str(of.network),
-    "network_id": lambda of: str(of.network.network_address),
+    **dict.fromkeys(("network", "network_id"), lambda of: str(of.network.network_address)),
+    **dict.fromkeys(("network/prefix", "subnet"), lambda of: str(of.network)),
     "network_netmask": lambda of: f"{of.network.network_address} {of.network.netmask}",
     "prefix": lambda of: of.network.prefixlen,
     "range_usable": lambda of: "-".join(_address(of, each) for each in _usable(of)) if _size(of) > 1 else None,
     "revdns": lambda of: f"{of.ip.reverse_pointer}.",
     "size": _size,
-    "subnet": lambda of: str(of.network),
     "type": lambda of: "network" if _is_network(of) else "address",
     "version": lambda of: of.version,
-    "wildcard": lambda of: str(of.network.hostmask),
 }
 """What can be asked of an address or a network; None where it does not fit."""
 
@@ -112,13 +107,15 @@ def ipaddr(value: Any, query: str | int = "", version: int | None = None) -> Any
         return False
     given = str(of) if "/" in str(value) else str(of.ip)
     if isinstance(query, int) or re.fullmatch(r"-?\d+", query):
-        return given if _size(of) == 1 else _nth(of, int(query))
+        nth = _nth(of, int(query))
+        return given if _size(of) == 1 else nth and f"{nth}/{of.network.prefixlen}"
     if query in _QUERIES:
         return _QUERIES[query](of)
     within = None if query == "" or query in _KINDS else _read(query)
     if query and query not in _KINDS and within is None:
         refuse(f'ipaddr: "{query}" is none of {", ".join(sorted({*_QUERIES, *_KINDS}))}, and no network')
-    fits = _KINDS[query](of) if query in _KINDS else within is None or _is_within(of, within)
+    inside = within is None or (of.version == within.version and of.network.subnet_of(within.network))  # type: ignore[arg-type]
+    fits = _KINDS[query](of) if query in _KINDS else inside
     return _if(fits, given)
 
 
@@ -130,15 +127,10 @@ def ipv6(value: Any, query: str | int = "") -> Any:
     return ipaddr(value, query, 6)
 
 
-def _is_within(of: _Interface, other: _Interface) -> bool:
-    return of.version == other.version and of.ip in other.network and of.network.prefixlen >= other.network.prefixlen
-
-
 def _nth(of: _Interface, number: int) -> str | bool:
+    """The address at ``number`` of a network, from its end where that is negative; false where there is none."""
     place = number if number >= 0 else number + _size(of)
-    if not 0 <= place < _size(of):
-        return False
-    return f"{_address(of, int(of.network.network_address) + place)}/{of.network.prefixlen}"
+    return 0 <= place < _size(of) and _address(of, int(of.network.network_address) + place)
 
 
 def ipwrap(value: Any) -> Any:
@@ -152,10 +144,7 @@ def ipwrap(value: Any) -> Any:
 
 def nthhost(value: Any, number: int = 0) -> Any:
     of = _read(value)
-    if of is None:
-        return False
-    place = number if number >= 0 else number + _size(of)
-    return 0 <= place < _size(of) and _address(of, int(of.network.network_address) + place)
+    return of is not None and _nth(of, number)
 
 
 def ipmath(value: Any, amount: int) -> Any:
@@ -178,14 +167,10 @@ _HWADDR: Final[Mapping[str, Callable[[str], object]]] = {
     "bare": str.upper,
     "bool": lambda _: True,
     "cisco": lambda digits: ".".join(_cut(digits, 4)),
-    "eui48": lambda digits: "-".join(_cut(digits, 2)).upper(),
+    **dict.fromkeys(("eui48", "win"), lambda digits: "-".join(_cut(digits, 2)).upper()),
     "int": lambda digits: int(digits, 16),
-    "linux": lambda digits: ":".join(_cut(digits, 2)),
-    "pgsql": lambda digits: ":".join(_cut(digits, 6)),
-    "postgresql": lambda digits: ":".join(_cut(digits, 6)),
-    "psql": lambda digits: ":".join(_cut(digits, 6)),
-    "unix": lambda digits: ":".join(_cut(digits, 2)),
-    "win": lambda digits: "-".join(_cut(digits, 2)).upper(),
+    **dict.fromkeys(("linux", "unix"), lambda digits: ":".join(_cut(digits, 2))),
+    **dict.fromkeys(("pgsql", "postgresql", "psql"), lambda digits: ":".join(_cut(digits, 6))),
 }
 
 
@@ -200,5 +185,5 @@ def hwaddr(value: Any, query: str = "") -> Any:
             refuse(f'hwaddr: "{value}" is no hardware address')
         return None
     if query and query not in _HWADDR:
-        refuse(f'hwaddr: "{query}" is none of {", ".join(_HWADDR)}')
+        refuse(f'hwaddr: "{query}" is none of {", ".join(sorted(_HWADDR))}')
     return _HWADDR[query](digits) if query else value
