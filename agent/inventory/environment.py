@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from jinja2 import TemplateError
-
 from agent.deploys.spec import Concrete, Spec
 from agent.domain.address import Address
 from agent.domain.digest import JSON, canonical
@@ -272,11 +270,8 @@ class Environment:
     def _require_readable(self, deploy: HostDeploy, value: Mapping[str, JSON], complaints: Complaints) -> None:
         """Complain of secrets that the host may not read: ``hostvars`` hands over what other hosts may."""
         if self._hostvars.asked:
-            try:
+            with complaints.of(*deploy.place(())):
                 self.secrets.require_readable(canonical(value).decode(), complaints.host)
-            except TemplateError as error:
-                problem, _, remedy = f"{error}".partition("; ")
-                complaints.add(*deploy.place(()), problem, remedy)
 
     def _require_in_place(self, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
         """Complain of a secret in a place that may be read by others than the host's root."""

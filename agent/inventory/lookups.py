@@ -10,7 +10,6 @@ from typing import Any, Final
 from jinja2 import TemplateError
 
 from agent.deploys.spec import plain_text_of
-from agent.domain.fault import Mistake
 from agent.domain.tree import Tree
 from agent.inventory.template.not_here import refuse_lookup
 
@@ -19,7 +18,7 @@ LIMIT: Final = 1024 * 1024
 
 
 def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
-    """The functions by their names, over the files of ``tree``. They raise TemplateError."""
+    """The functions by their names, over the files of ``tree``. They raise TemplateError and Mistake."""
 
     @cache
     def text_of(path: str, lstrip: bool, rstrip: bool) -> str:
@@ -57,12 +56,8 @@ def _inside(path: object) -> str:
 
 
 def _text(tree: Tree, path: str) -> str:
-    """The text of the file at ``path``. Links are not followed."""
-    try:
-        text = plain_text_of(tree, path)
-    except Mistake as mistake:
-        (fault, *_) = mistake.faults
-        raise TemplateError(f"{fault.problem}; {fault.remedy}") from None
+    """The text of the file at ``path``. Links are not followed. Raises Mistake and TemplateError."""
+    text = plain_text_of(tree, path)
     if len(text.encode()) > LIMIT:
         raise TemplateError(f"{path} has more than {LIMIT} bytes; give it as `source` of `files`")
     return text

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
+from agent.domain.fault import Mistake
 from agent.domain.host_name import HOST_NAME
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.sealed import FILE, SOPS, expressions
@@ -101,7 +102,7 @@ class SecretFiles:
         return secret
 
     def require_readable(self, text: str, host: str) -> None:
-        """Raise TemplateError unless ``host`` may read each file of secrets that a token in ``text`` stands for."""
+        """Raise Mistake unless ``host`` may read each file of secrets that a token in ``text`` stands for."""
         names = {path: name for name, path in self._paths.items()}
         for expression in expressions(text):
             path = f"{expression.get('path')}".removeprefix(f"{self._source.folder}/")
@@ -136,23 +137,22 @@ class SecretFiles:
         return called
 
     def _require(self, name: str, host: str) -> None:
-        """Raise TemplateError unless ``host`` may read the file ``name``."""
+        """Raise Mistake unless ``host`` may read the file ``name``."""
         folder, _, rest = name.partition("/")
-        readers = self._readers.get(folder, ())
         if name not in self._paths and not rest:
             found = sorted(each for each in self._paths if each.endswith(f"/{name}"))
-            raise TemplateError(f"{name!r} names no folder; write {f'secret({found[0]!r})' if found else _FORM}")
+            raise Mistake(f"{name!r} names no folder", f"write {f'secret({found[0]!r})' if found else _FORM}")
         if name not in self._paths:
             path = f"{self._source.folder}/{SECRETS}/{name}{SUFFIX}"
             if away := self.absence(name):
-                raise TemplateError(f"{path} {away.why}; {away.remedy}")
+                raise Mistake(f"{path} {away.why}", away.remedy)
             readable = [each for each in self._paths if host in self._readers.get(each.partition("/")[0], ())]
             make_it = f"make it with `hostwright secret set {name}` in the config repo"
             near = nearest(name, readable)
-            raise TemplateError(f"there is no {path}; {f'{near} Else ' if near else ''}{make_it}")
-        if host not in readers:
+            raise Mistake(f"there is no {path}", f"{near} Else {make_it}" if near else make_it)
+        if host not in self._readers.get(folder, ()):
             remedy = "move the file to the folder of a group that the host is in, or of the host itself"
-            raise TemplateError(f"secret({name!r}) is for {folder}, and {host} is not of it; {remedy}")
+            raise Mistake(f"secret({name!r}) is for {folder}, and {host} is not of it", remedy)
 
     def complain(self, complaints: Complaints) -> None:
         """Complain of what lies in ``secrets/`` and is read by nobody, or is no age file."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
-from agent.domain.fault import Fault
+from agent.domain.fault import Fault, Mistake
 from agent.inventory.complaint import nearest
 from agent.inventory.template.bounds import MEMORY_LIMIT
 from agent.inventory.template.not_here import FACTS, variable
@@ -58,6 +58,8 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
         return _undefined(message, names)
     if isinstance(error, TemplateSyntaxError):
         return _syntax(message, text)
+    if isinstance(error, Mistake):
+        return error.faults[0]
     if isinstance(error, TemplateError):
         problem, _, remedy = message.partition("; ")
         return Fault(problem, remedy or "correct the expression")

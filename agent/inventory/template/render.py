@@ -20,7 +20,7 @@ from agent.domain.text import printable
 from agent.errors import InventoryError
 from agent.inventory.complaint import ComplaintsError
 from agent.inventory.template.bounds import budget
-from agent.inventory.template.errors import DEFAULT, said
+from agent.inventory.template.errors import said
 from agent.inventory.template.lazy import LazyList, LazyMap, settled
 from agent.inventory.template.not_here import NOT_HERE
 from agent.inventory.template.sandbox import Sandbox, known
@@ -139,7 +139,7 @@ class HostValues(Mapping[str, object]):
         try:
             return settled(found)
         except TemplateError as error:
-            raise TemplateProblem(*_parts(error), position=self._nodes[name].position) from error
+            raise _problem(error, "", self, self._nodes[name].position) from error
 
     def part(self, node: Node, label: str) -> object:
         """The value of ``node``; an ``Absent`` where it needs something that is undefined. Raises TemplateProblem."""
@@ -198,7 +198,7 @@ def render(node: Node, names: HostValues, renderer: Renderer, problems: list[Tem
     try:
         return settled(_rendered(node, names, renderer, problems), sealed=True)
     except TemplateError as error:
-        problems.append(TemplateProblem(*_parts(error), position=node.position))
+        problems.append(_problem(error, "", names, node.position))
     return None
 
 
@@ -213,7 +213,7 @@ def _rendered(node: Node, names: HostValues, renderer: Renderer, found: list[Tem
         except TemplateProblem as problem:
             found.append(problem)
         except TemplateError as error:
-            found.append(TemplateProblem(*_parts(error), position=node.position))
+            found.append(_problem(error, node.value, names, node.position))
         return None
     return node.value
 
@@ -239,12 +239,6 @@ def _newlines_at_end(text: str) -> list[str]:
         found.append("\r\n" if text.endswith("\r\n", 0, end) else "\n")
         end -= len(found[-1])
     return found[::-1]
-
-
-def _parts(error: TemplateError) -> tuple[str, str]:
-    """Problem and remedy of a TemplateError raised here."""
-    problem, _, remedy = str(error).partition("; ")
-    return problem, remedy or (DEFAULT if isinstance(error, UndefinedError) else "correct the expression")
 
 
 def _problem(error: Exception, text: str, names: Mapping[str, object], position: Position) -> TemplateProblem:
