@@ -37,6 +37,11 @@ class Base:
 
     user: LocalUser | None = None
 
+    @classmethod
+    def of(cls, home: str) -> Self:
+        """The home of the user ``home``; of nobody's the root. Raises DeployError where there is no such user."""
+        return cls(LocalUser.named(home) if home else None)
+
     @property
     def path(self) -> str:
         return "/" if self.user is None else self.user.home
@@ -291,13 +296,11 @@ class Works:
 def place_of(name: str) -> Place | None:
     """The place of a file by its name in a key, ``/etc/motd`` or ``~ann/.bashrc``. None for the home of a user who does
     not exist. Raises UnsafePath."""
-    base, path = SYSTEM, name
-    if name.startswith("~"):
-        account, _, path = name[1:].partition("/")
-        try:
-            base = Base(LocalUser.named(account))
-        except DeployError:
-            return None
+    home, _, path = name[1:].partition("/") if name.startswith("~") else ("", "", name)
+    try:
+        base = Base.of(home)
+    except DeployError:
+        return None
     if any(part in ("", ".", "..") for part in path.removeprefix("/").split("/")):
         raise UnsafePath(f"{name!r} is not a path that anything may be written to")
     return Place(base, path)

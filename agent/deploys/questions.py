@@ -15,7 +15,7 @@ from typing import cast
 
 from agent.deploys.items import Item
 from agent.deploys.kind_table import file_of
-from agent.deploys.place import SYSTEM, Base
+from agent.deploys.place import Base
 from agent.domain.digest import JSON
 from agent.domain.question import Question, QuestionKind, UnsignedError
 from agent.system.files import read_bounded
@@ -69,14 +69,17 @@ def of_accounts(names: Collection[str] = ()) -> Iterator[Question]:
                 raise UnsignedError(f"the account {name} comes from a directory service")
 
 
-def of_items(items: Iterable[Item], base: Base = SYSTEM) -> Iterator[Question]:
-    """Yield questions about the things at the paths of ``items``, and about their owners."""
+def of_items(items: Iterable[Item]) -> Iterator[Question]:
+    """Yield questions about the things at the paths of ``items``, and about their owners. Raises DeployError for a home
+    of nobody, UnsignedError for a user whom no file names."""
     items = list(items)
-    yield from of_accounts({item.owner for item in items if not item.owner.isdecimal()})
+    homes = {item.home for item in items if item.home}
+    yield from of_accounts({*homes, *(item.owner for item in items if not item.owner.isdecimal())})
+    below = {home: f"{Base.of(home).path}/" for home in homes}
     ways: set[str] = set()
     passed: dict[str, str] = {}
     for item in items:
-        name = item.path if base.user is None else f"{base.user.home}/{item.path}"
+        name = f"{below.get(item.home, '')}{item.path}"
         parent = f"{name}/" if item.is_directory and not item.absent else name
         folder = parent.rpartition("/")[0]
         if folder not in ways:

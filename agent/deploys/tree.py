@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
 from agent.deploys.at_path import AtPath
-from agent.deploys.correction import Correction
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.path_kind import PathKind, refused, removal, with_diff
 from agent.deploys.items import Item, Policy, in_order, parents
 from agent.deploys.kind_table import kind_named
@@ -39,19 +39,37 @@ class Deviation:
 
 
 def corrections(
-    items: Iterable[Item], root: Path, base: Base = SYSTEM, repositories: Path | None = None
+    items: Iterable[Item], root: Path, repositories: Path | None = None, base_of: Callable[[str], Base] = Base.of
 ) -> list[Correction]:
-    """Corrections in the order in which they can be made; see ``survey``. Raises DeployError for a file of the
-    commit that cannot be read, and for a home that is missing or another's."""
-    with base.entered():
-        found = survey(base, items, root, repositories)
+    """Corrections in the order in which they can be made, home by home; see ``survey``. ``base_of``: by user, the home.
+
+    A user or a home that is not there (yet) keeps no other from having theirs. Raises DeployError where that is so of
+    all, as what would change cannot be said before they are; so it does for a file of the commit that cannot be read.
+    """
+    homes: dict[str, list[Item]] = {}
+    for item in items:
+        homes.setdefault(item.home, []).append(item)
+    found: list[tuple[Base, Deviation]] = []
+    missing: dict[str, DeployError] = {}
+    for home, wanted in homes.items():
+        try:
+            base = base_of(home)
+            with base.entered():
+                found += [(base, each) for each in survey(base, wanted, root, repositories)]
+        except DeployError as error:
+            missing[home] = error
+    if missing and len(missing) == len(homes):
+        raise next(iter(missing.values()))
     owners = cache(owner_of)
-    works = Works([_work(base, each.item, each.content, owners) for each in found], lambda number: made[number].allowed)
+    works = Works(
+        [_work(base, each.item, each.content, owners) for base, each in found], lambda number: made[number].allowed
+    )
     made = [
         Correction(each.change, works.do, number, is_done=partial(works.is_done, number))
-        for number, each in enumerate(found)
+        for number, (_, each) in enumerate(found)
     ]
-    return made
+    # Not by a resource's key: of what nobody can look at, the ledger would say that it was there before.
+    return [*made, *(refusal(f"op:dotfiles-{home}#1", error) for home, error in missing.items())]
 
 
 def put(item: Item, content: bytes | None) -> str:

@@ -21,15 +21,13 @@ def changes(tmp_path: Path, kind: str, arguments: Mapping[str, JSON]) -> list[tu
     return [(change.resource, change.operation, change.refused) for change in prepared.changes]
 
 
+def item(home: str) -> dict[str, JSON]:
+    return {"home": home, "path": ".hostwright-none", "kind": "file", "text": "", "mode": 420}
+
+
 def test_a_user_who_is_not_there_keeps_no_other_from_having_their_dotfiles(tmp_path: Path) -> None:
-    item: JSON = {
-        "home": "root",
-        "path": ".hostwright-none",
-        "kind": "file",
-        "text": "",
-        "mode": 420,
-    }
-    (file, missing) = changes(tmp_path, "dotfiles", {"homes": {"nobody-there": [], "root": [item]}})
+    items: JSON = [item("nobody-there"), item("root")]
+    (file, missing) = changes(tmp_path, "dotfiles", {"items": items})
     assert file[0] == "file:~root/.hostwright-none"
     assert missing == ("op:dotfiles-nobody-there#1", "cannot be done: user nobody-there does not exist", True)
 
@@ -43,7 +41,8 @@ def test_a_tool_without_a_pin_for_this_machine_keeps_no_other_away(tmp_path: Pat
 
 
 def test_where_nobody_is_there_the_whole_deploy_waits_for_them(tmp_path: Path) -> None:
-    deploy = DesiredDeploy("dotfiles", "dotfiles", {"homes": {"nobody-there": []}}, "")
+    items: JSON = [item("nobody-there")]
+    deploy = DesiredDeploy("dotfiles", "dotfiles", {"items": items}, "")
     error = plan(deploy, tmp_path, tmp_path / "work").error
     assert error is not None
     assert "user nobody-there does not exist" in error

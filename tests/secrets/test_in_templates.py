@@ -362,7 +362,7 @@ def test_dotfiles_hold_what_an_age_file_of_the_set_holds(desk: Desk) -> None:
     desk.write("/dotfiles/c/encrypted_dot_token.age", age.encrypt(b"token", [host]))
     sets = [{"user": "root", "sets": ["a"]}, {"user": "root", "sets": ["c"], "layout": "chezmoi"}]
     desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"dotfiles": each} for each in sets]}]))
-    items = {item["path"]: item for item in desk.values()["dotfiles"]["homes"]["root"]}
+    items = {item["path"]: item for item in desk.values()["dotfiles"]["items"]}
     found = {path: (item["text"].encode(errors="surrogateescape"), oct(item["mode"])) for path, item in items.items()}
     assert found == {
         ".netrc": (b"machine h\n\xff", "0o600"),

@@ -11,18 +11,17 @@ A set is the folder ``dotfiles/<set>/`` of the config repo, a folder of another 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self, cast
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from agent.deploys.dotfiles.layer import FOLDER, Laid, Layer, Ways
 from agent.deploys.dotfiles.overlay import Home, overlaid
-from agent.deploys.items import Policy, concrete_items
+from agent.deploys.items import Item, Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.values import AccountName, Quoted
 from agent.deploys.written import Written
 from agent.domain.address import Address
-from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake
 
@@ -53,11 +52,6 @@ class _Whose(Written):
 
 class DotfilesSpec(Ways, _Whose, Spec):
     kind: ClassVar[str] = "dotfiles"
-
-    @classmethod
-    def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
-        homes = cast("Mapping[str, list[JSON]]", arguments["homes"])
-        return super().properties({"items": [item for items in homes.values() for item in items]})
 
     @classmethod
     def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
@@ -113,13 +107,11 @@ class DotfilesSpec(Ways, _Whose, Spec):
         if bare := [user for user, home in self.homes.items() if not home.layers]:
             raise Mistake(f"{bare[0]} gets no sets", f"list folders of {FOLDER}/ in `sets`")
         laid = self._read(sources)
-        homes: dict[str, JSON] = {}
-        resources: list[Resource] = []
+        items: list[Item] = []
         for user, home in self.homes.items():
-            items = overlaid(user, [laid[layer] for layer in home.layers], home, sources.render)
-            homes[user], owned = concrete_items(items)
-            resources += owned
-        return Concrete({"homes": homes}, tuple(resources))
+            items += overlaid(user, [laid[layer] for layer in home.layers], home, sources.render)
+        written, resources = concrete_items(items)
+        return Concrete({"items": written}, resources)
 
     def _read(self, sources: Sources) -> dict[Layer, Laid]:
         """Reads all sets. Raises Mistake with the faults of all of them."""

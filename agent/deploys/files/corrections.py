@@ -11,14 +11,12 @@ from agent.deploys.correction import Correction
 from agent.deploys.items import items_from_json
 from agent.domain.digest import JSON
 from agent.domain.question import Question
+from agent.host.paths import Paths
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
-    """One for each resource that is not as it should be.
-
-    Raises DeployError when a file of the commit cannot be read.
-    """
-    return tree.corrections(items_from_json(arguments["items"]), root)
+    """One for each resource that is not as it should be. Raises DeployError; see ``tree.corrections``."""
+    return tree.corrections(items_from_json(arguments["items"]), root, Paths().repositories)
 
 
 def narrow(arguments: Mapping[str, JSON], changed: Iterable[bytes], wanted: Iterable[str]) -> Mapping[str, JSON] | None:

@@ -24,8 +24,7 @@ def items(commit: Commit, *plays: dict[str, Any]) -> list[Item]:
     spec, *later = [DotfilesSpec.model_validate({"user": ME} | play) for play in plays]
     for play in later:
         spec = spec.merged(play)
-    homes: Any = spec.concrete(commit).arguments["homes"]
-    return items_from_json(homes[ME])
+    return items_from_json(spec.concrete(commit).arguments["items"])
 
 
 def plan(home: Path, commit: Commit, wanted: list[Item]) -> list[Deviation]:

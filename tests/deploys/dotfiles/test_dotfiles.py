@@ -45,7 +45,7 @@ from agent.deploys.place import Base
 
 user = LocalUser("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
-corrections = tree.corrections(items_from_json(host.data.tree), root, Base(user), repositories)
+corrections = tree.corrections(items_from_json(host.data.tree), root, repositories, lambda _: Base(user))
 correct(lambda: corrections, name="dotfiles", _continue_on_error=True)
 """
 
@@ -73,11 +73,10 @@ def commit(tmp_path: Path) -> Commit:
 def deploy(commit: Commit, home: Path, uid: int = UID, **written: Any) -> DesiredDeploy:
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]} | written)
     concrete = spec.concrete(commit)
-    homes: Any = concrete.arguments["homes"]
     data = {
         "uid": uid,
         "home": f"{home}",
-        "tree": homes["nobody"],
+        "tree": concrete.arguments["items"],
         "root": f"{commit.root}",
         "repositories": f"{commit.root.parent}/repositories",
     }
@@ -272,10 +271,8 @@ def test_a_home_is_written_by_one_child_of_its_user(
 
     monkeypatch.setattr(os, "fork", counted)
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
-    homes: Any = spec.arguments["homes"]
-    found = tree.corrections(
-        items_from_json(homes["nobody"]), commit.root, Base(LocalUser("nobody", UID, UID, f"{home}")), commit.root
-    )
+    base = Base(LocalUser("nobody", UID, UID, f"{home}"))
+    found = tree.corrections(items_from_json(spec.arguments["items"]), commit.root, commit.root, lambda _: base)
     for correction in found:
         correction.allowed = True
     for correction in found:

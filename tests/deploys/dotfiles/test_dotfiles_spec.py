@@ -42,8 +42,8 @@ def homes(commit: Commit, *plays: dict[str, Any]) -> dict[str, dict[str, dict[st
     concrete = spec.concrete(commit)
     canonical(concrete.arguments)
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for user, items in concrete.arguments["homes"].items():  # type: ignore[union-attr]
-        found[user] = {item.path: item.to_json() | {"key": item.key} for item in items_from_json(items)}
+    for item in items_from_json(concrete.arguments["items"]):
+        found.setdefault(item.home, {})[item.path] = item.to_json() | {"key": item.key}
     keys = [item["key"] for items in found.values() for item in items.values()]
     assert keys == [resource.key for resource in concrete.resources]
     return found
