@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from agent.deploys.items import items_from_json
 from agent.deploys.kind_table import same_things
@@ -139,8 +139,7 @@ M = TypeVar("M", bound=BaseModel)
 
 def _in_both_forms(schema: dict[str, Any], model: type[ByName]) -> None:
     """The JSON Schema: what the level holds may stand without it."""
-    entry = schema["properties"][model.level]["additionalProperties"]
-    schema["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]} if model.bare else entry
+    schema["additionalProperties"] = schema["properties"][model.level]["additionalProperties"]
 
 
 class NamedEntry(Written):
@@ -159,20 +158,27 @@ class NamedEntry(Written):
 
 
 class ByName(Spec):
-    """A spec of entries by name. The ``level`` that holds them may be left out: ``cron: {jobs: {backup: …}}`` is
-    ``cron: {backup: …}``. ``bare``: whether there a name alone is enough."""
+    """A spec of entries by name: each field holds some. One ``level`` may be left out: ``cron: {jobs: {backup: …}}`` is
+    ``cron: {backup: …}``."""
 
     model_config = ConfigDict(json_schema_extra=_in_both_forms)
 
     level: ClassVar[str]
-    bare: ClassVar[bool] = False
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
+        if cls.short is NAMES and isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+            return {cls.level: dict.fromkeys(value)}
         return {cls.level: value} if isinstance(value, Mapping) and set(value) != {cls.level} else value
 
     def merged(self, later: Self) -> Self:
-        return self.model_copy(update={self.level: united(getattr(self, self.level), getattr(later, self.level))})
+        both = {name: united(getattr(self, name), getattr(later, name)) for name in type(self).model_fields}
+        return self.model_copy(update=both)
+
+
+def bare_name(entry: type[NamedEntry], meaning: Mapping[str, JSON]) -> BeforeValidator:
+    """What a name of an ``entry`` means with nothing behind it (``ann:``)."""
+    return BeforeValidator(lambda value: meaning if value is None else value, json_schema_input_type=entry | None)
 
 
 E = TypeVar("E", bound=NamedEntry)

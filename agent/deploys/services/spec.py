@@ -17,12 +17,12 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, concrete_items
-from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
+from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name, by_full_name, text_of
 from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
 from agent.deploys.values import AbsolutePath, checked
 from agent.domain.desired import Resource
@@ -92,18 +92,11 @@ class ServicesSpec(ByName):
         "file in the unit by `EnvironmentFile=` or `LoadCredential=`, and here in `restart_on`"
     )
     level: ClassVar[str] = "units"
-    bare: ClassVar[bool] = True
 
-    units: dict[str, UnitEntry] = Field(default_factory=dict)
+    units: dict[str, Annotated[UnitEntry, bare_name(UnitEntry, {"running": True, "enabled": True})]] = Field(
+        default_factory=dict
+    )
     """By name. In the short form this level is left out; a list of names means running and enabled."""
-
-    @classmethod
-    def from_short(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
-            return {"units": dict.fromkeys(value, _UP)}
-        if isinstance(value, Mapping) and set(value) != {"units"}:
-            return {"units": {name: _UP if entry is None else entry for name, entry in value.items()}}
-        return value
 
     @field_validator("units")
     @classmethod
@@ -143,9 +136,6 @@ class ServicesSpec(ByName):
             if wanted["content"] is not None or wanted["masked"]
         )
         return Concrete({"units": units, "items": items}, tuple(resources), tuple(written))
-
-
-_UP: Mapping[str, bool] = {"running": True, "enabled": True}
 
 
 def full_name(name: str) -> str:

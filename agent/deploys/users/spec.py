@@ -15,12 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
 from agent.deploys.public_keys import complaint
-from agent.deploys.spec import NAMES, Concrete, NamedEntry, Sources, Spec, united
+from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name
 from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
 from agent.deploys.values import Number, checked
 from agent.domain.desired import Resource
@@ -58,6 +58,16 @@ FieldText = Annotated[
 ]
 
 
+def _key(line: str) -> str:
+    key = line.strip()
+    if why := complaint(key):
+        raise Mistake(f"{key[:60]!r} is not a public key: {why}", "write the one line of a .pub file")
+    return key
+
+
+Key = Annotated[str, AfterValidator(_key)]
+
+
 class GroupEntry(NamedEntry):
     """One group."""
 
@@ -87,7 +97,7 @@ class AccountEntry(NamedEntry):
     """Its home. Made when the account is created; moved along when this changes and nothing is there."""
     comment: FieldText | None = None
     """Usually the person's name."""
-    keys: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
     """Lines of ~/.ssh/authorized_keys, with or without options, in a block of their own: a key that goes from this list
     goes from the host. Lines that a person put there stay, but those that have one of these keys with other options."""
     exclusive_keys: bool = False
@@ -109,15 +119,6 @@ class AccountEntry(NamedEntry):
     absent: bool = False
     """It must not exist. Its home is kept. System accounts are never deleted."""
 
-    @field_validator("keys")
-    @classmethod
-    def _keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
-        keys = tuple(key.strip() for key in keys)
-        for key in keys:
-            if why := complaint(key):
-                raise Mistake(f"{key[:60]!r} is not a public key: {why}", "write the one line of a .pub file")
-        return keys
-
     @field_validator("sudo")
     @classmethod
     def _sudo(cls, sudo: bool | str) -> bool | str:
@@ -133,57 +134,34 @@ class AccountEntry(NamedEntry):
         return value
 
 
-def _with_short_form(schema: dict[str, Any]) -> None:
-    """The JSON Schema of both forms: what ``accounts`` holds may stand without it; a bare name is enough."""
-    entries = schema["properties"]
-    for level in entries.values():
-        level["additionalProperties"] = {"anyOf": [level["additionalProperties"], {"type": "null"}]}
-    schema["additionalProperties"] = entries["accounts"]["additionalProperties"]
-
-
 _KINDS = {"group": "groups", "user": "accounts"}
 """By kind of resource, the level that holds those."""
 
 
-class UsersSpec(Spec):
-    model_config = ConfigDict(json_schema_extra=_with_short_form)
-
+class UsersSpec(ByName):
     kind: ClassVar[str] = "users"
     owned: ClassVar[Mapping[str, str]] = _KINDS
     short = NAMES
+    level: ClassVar[str] = "accounts"
 
-    accounts: dict[Name, AccountEntry] = Field(default_factory=dict)
+    accounts: dict[Name, Annotated[AccountEntry, bare_name(AccountEntry, {})]] = Field(default_factory=dict)
     """By name. This level can be left out; a list of names means: they exist."""
-    groups: dict[Name, GroupEntry] = Field(default_factory=dict)
+    groups: dict[Name, Annotated[GroupEntry, bare_name(GroupEntry, {})]] = Field(default_factory=dict)
     """By name."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
-            return {"accounts": {name: {} for name in value}}
         if not isinstance(value, Mapping):
-            return value
+            return super().from_short(value)
         named = {name: entry for name, entry in value.items() if name not in cls.model_fields}
         spec = {name: entry for name, entry in value.items() if name in cls.model_fields}
         return {**spec, "accounts": {**(spec.get("accounts") or {}), **named}} if named else spec
-
-    @field_validator("accounts", "groups", mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        """``ann:`` with nothing behind it is an account that exists."""
-        if not isinstance(value, Mapping):
-            return value
-        return {name: {} if entry is None else entry for name, entry in value.items()}
 
     @classmethod
     def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
         entries: Any = arguments  # hashes of passwords go to /etc/shadow alone
         accounts = {name: {**account, "password_hash": None} for name, account in entries["accounts"].items()}
         return {**arguments, "accounts": accounts}
-
-    def merged(self, later: Self) -> Self:
-        accounts, groups = united(self.accounts, later.accounts), united(self.groups, later.groups)
-        return self.model_copy(update={"accounts": accounts, "groups": groups})
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
         arguments: dict[str, JSON] = {}

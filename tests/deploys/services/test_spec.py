@@ -34,13 +34,14 @@ def test_a_list_is_short_for_running_and_enabled() -> None:
 
 def test_the_long_form_names_the_level_that_the_short_one_leaves_out() -> None:
     assert spec({"units": {"nginx": {"running": True}}}) == spec({"nginx": {"running": True}})
+    assert spec({"units": {"nginx": None}}) == spec({"nginx": None})
 
 
 @pytest.mark.parametrize(
     ("written", "valid"),
     [
         ({"nginx": {"running": True}, "cron": None}, True),
-        ({"units": {"nginx": {"running": True}}}, True),
+        ({"units": {"nginx": {"running": True}, "cron": None}}, True),
         ({"nginx": {"runing": True}}, False),
     ],
 )
