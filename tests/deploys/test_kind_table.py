@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 import agent
+from agent.deploys.containers.quadlet_text import FOLDER as QUADLETS
+from agent.deploys.cron.entry import path_of
 from agent.deploys.kind import Kind
-from agent.deploys.kind_table import NAMES, kind_named, same_things
+from agent.deploys.kind_table import NAMES, kind_named, paths_of, same_things
+from agent.deploys.unit_state import UNIT_FOLDER
+from tests.stories.life_cycles import ROWS
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,6 +86,10 @@ def test_what_is_known_of_a_kind_stands_in_its_deploys_folder_and_its_row() -> N
     assert elsewhere == set(KNOWN)
 
 
+def test_every_kind_is_taken_through_its_life_on_a_host() -> None:
+    assert set(NAMES) - {key.partition(":")[0] for row in ROWS for key in (*row.keys, *row.fates)} == set()
+
+
 @pytest.mark.parametrize(
     ("key", "others"),
     [
@@ -101,3 +109,15 @@ def test_what_is_known_of_a_kind_stands_in_its_deploys_folder_and_its_row() -> N
 )
 def test_a_thing_that_is_also_a_file_or_a_link_is_known_by_both_names(key: str, others: tuple[str, ...]) -> None:
     assert same_things(key) == others
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("unit:app.service", f"{UNIT_FOLDER}/app.service"),
+        ("quadlet:web.container", f"{QUADLETS}/web.container"),
+        ("cron:backup", path_of("backup")),
+    ],
+)
+def test_a_row_names_the_file_that_its_class_writes(key: str, path: str) -> None:
+    assert [*paths_of(key)] == [path]

@@ -77,7 +77,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJQ5wwxnBMTjOoL6HH2zFbGzbiE1Ekz3Tn5BA
 
 FILES = Row(
     name="files",
-    before="mkdir /srv/f; echo theirs > /srv/f/adopted; printf 'first\\nlast\\n' > /srv/f/edited",
+    before="mkdir /srv/f; echo theirs > /srv/f/adopted; printf 'first\\nlast\\n' | tee /srv/f/listed > /srv/f/edited",
     wanted="""
         - files:
             /srv/f/new: {content: "ours\\n", mode: "0640"}
@@ -88,16 +88,18 @@ FILES = Row(
             /srv/f/folder: {directory: true, mode: "0750"}
             /srv/f/kept: {directory: true}
             /srv/f/edited: {block: "in between\\n"}
+            /srv/f/listed: {line: ours}
     """,
     keys=(
         *("file:/srv/f/new", "file:/srv/f/newer", "file:/srv/f/adopted", "file:/srv/f/changed", "link:/srv/f/link"),
-        *("directory:/srv/f/folder", "directory:/srv/f/kept", "block:/srv/f/edited#managed"),
+        *("directory:/srv/f/folder", "directory:/srv/f/kept", "block:/srv/f/edited#managed", "line:/srv/f/listed#ours"),
     ),
     there="""
         [ "$(cat /srv/f/new /srv/f/newer /srv/f/adopted | xargs)" = 'ours ours ours' ]
         [ "$(stat -c %a:%U /srv/f/new /srv/f/newer /srv/f/folder | xargs)" = '640:root 640:root 750:root' ]
         [ "$(readlink /srv/f/link)" = /srv/f/new ]
         grep -q 'in between' /srv/f/edited
+        [ "$(cat /srv/f/listed | xargs)" = 'first last ours' ]
     """,
     drifts=(
         ("echo more >> /srv/f/new", "file:/srv/f/new"),
@@ -108,11 +110,13 @@ FILES = Row(
         ("ln -sfn /etc /srv/f/link", "link:/srv/f/link"),
         ("rmdir /srv/f/folder", "directory:/srv/f/folder"),
         ("sed -i '/in between/d' /srv/f/edited", "block:/srv/f/edited#managed"),
+        ("sed -i /ours/d /srv/f/listed", "line:/srv/f/listed#ours"),
     ),
     by_hand="echo more >> /srv/f/changed; touch /srv/f/kept/theirs",
     gone="""
-        [ "$(ls /srv/f | xargs)" = 'adopted changed edited kept' ]
+        [ "$(ls /srv/f | xargs)" = 'adopted changed edited kept listed' ]
         [ "$(cat /srv/f/edited)" = "$(printf 'first\\nlast')" ]
+        cmp /srv/f/edited /srv/f/listed
     """,
     fates={
         "file:/srv/f/new": "gone",
@@ -120,6 +124,7 @@ FILES = Row(
         "link:/srv/f/link": "gone",
         "directory:/srv/f/folder": "gone",
         "block:/srv/f/edited#managed": "gone",
+        "line:/srv/f/listed#ours": "gone",
         "file:/srv/f/adopted": "released",
         "file:/srv/f/changed": "orphaned",
         "directory:/srv/f/kept": "orphaned",
