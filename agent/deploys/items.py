@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -175,6 +175,15 @@ def in_order(items: Iterable[Item]) -> list[Item]:
     present = sorted((item for item in items if not item.absent), key=_parts)
     absent = sorted((item for item in items if item.absent), key=_parts, reverse=True)
     return present + absent
+
+
+def misplaced(items: Iterable[Item], wholes: Mapping[str, Item]) -> Iterator[tuple[Item, Item, str]]:
+    """Items that are to lie in what is to be no folder, with the one of ``wholes`` (by path) that says so, and what it
+    is to be, in words."""
+    for item in items:
+        for above in (wholes[path] for path in parents(item.path) if path in wholes and not item.absent):
+            if above.absent or not above.is_directory:
+                yield item, above, "absent" if above.absent else f"a {above.kind}"
 
 
 def parents(path: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import stat
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from agent.deploys.items import Item
 from agent.deploys.place import OpenPlace
@@ -27,17 +28,14 @@ def approval(at: OpenPlace, item: Item, mode: int) -> Callable[[str], None] | No
     if not item.validate:
         return None
     target = posixpath.join(at.base.path, at.path.lstrip("/"))
-
-    def ask(temporary: str) -> None:
-        new = posixpath.join(posixpath.dirname(target), temporary)
-        _require_valid(item.validate, new, target, private=not mode & stat.S_IROTH)
-
-    return ask
+    return partial(_require_valid, item.validate, target, not mode & stat.S_IROTH)
 
 
-def _require_valid(argv: Sequence[str], new: str, target: str, *, private: bool) -> None:
-    """Raises DeployError where the program ``argv`` does not take the file at ``new``, which is to become ``target``.
-    It runs without a shell, in a bounded time. What it says of a ``private`` file is not repeated: it may quote it."""
+def _require_valid(argv: Sequence[str], target: str, private: bool, temporary: str) -> None:
+    """Raises DeployError where the program ``argv`` does not take the file ``temporary``, which is to become the
+    ``target`` beside it. It runs without a shell, in a bounded time. What it says of a ``private`` file is not
+    repeated: it may quote it."""
+    new = posixpath.join(posixpath.dirname(target), temporary)
     asked = [word.replace(PLACEHOLDER, new) for word in argv]
     by_hand = " ".join(word.replace(PLACEHOLDER, target) for word in argv)
     try:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from agent.deploys.dotfiles.contents import IGNORE, Leaf
 from agent.deploys.dotfiles.layer import STABLE, Laid, Layer, Layout
-from agent.deploys.items import Item, Policy, parents, require_private
+from agent.deploys.items import Item, Policy, misplaced, parents, require_private
 from agent.deploys.spec import overlaid as laid_over
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
@@ -129,13 +129,9 @@ class _Overlay:
                     self._folder(part, part)
 
     def check(self) -> None:
-        for path, item in self.items.items():
-            for parent in parents(path):
-                above = self.items.get(parent)
-                if not item.absent and above is not None and (above.absent or above.kind != "directory"):
-                    what = "absent" if above.absent else f"a {above.kind}"
-                    problem = f"~{self._user}/{parent} cannot be {what} and hold {path}"
-                    raise Mistake(problem, "leave one of the two out with `ignore`")
+        for item, above, what in misplaced(self.items.values(), self.items):
+            problem = f"~{self._user}/{above.path} cannot be {what} and hold {item.path}"
+            raise Mistake(problem, "leave one of the two out with `ignore`")
 
     def _place(self, laid: Laid, leaf: Leaf) -> None:
         if f"{leaf.path}/".startswith(f"{STABLE}/"):

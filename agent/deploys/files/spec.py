@@ -20,7 +20,16 @@ from pydantic import ConfigDict, model_validator
 
 from agent.deploys.edits import holds_marker
 from agent.deploys.files.entry import FileEntry
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents, require_private
+from agent.deploys.items import (
+    EXECUTABLE_MODE,
+    FILE_MODE,
+    FOLDER_MODE,
+    Item,
+    concrete_items,
+    misplaced,
+    parents,
+    require_private,
+)
 from agent.deploys.spec import Concrete, Sources, Spec, entry_named, require_content, text_of, united
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
@@ -103,7 +112,11 @@ class _Items:
         edits = [replace(item, secret=True) if item.path in private else item for item in edits]
         self._faults += _open_folders(private, wholes)
         items = [*wholes.values(), *edits]
-        items += self._parents(items, wholes)
+        for item, above, what in misplaced(items, wholes):
+            problem = f"{item.path} lies in {above.path}, which is to be {what}"
+            self._faults.append(Fault(problem, "leave one of the two out", (above.path,)))
+        folders = {path for item in items if not item.absent for path in parents(item.path)}
+        items += [Item(path=path, kind="directory") for path in folders - wholes.keys()]
         for item in items:
             try:
                 require_private(item, (item.path,))
@@ -164,22 +177,6 @@ class _Items:
         for name in folders:
             item = Item(path=name, kind="directory", **entry.attributes)
             yield replace(item, backup=False, validate=())
-
-    def _parents(self, items: list[Item], wholes: dict[str, Item]) -> list[Item]:
-        """Folders that nobody named and something lies in; a complaint for those that are named as something else."""
-        wanted: dict[str, Item] = {}
-        for item in items:
-            if item.absent:
-                continue
-            for parent in parents(item.path):
-                whole = wholes.get(parent)
-                if whole is None:
-                    wanted[parent] = Item(path=parent, kind="directory")
-                elif whole.absent or whole.kind != "directory":
-                    what = "absent" if whole.absent else f"a {whole.kind}"
-                    problem = f"{item.path} lies in {parent}, which is to be {what}"
-                    self._faults.append(Fault(problem, "leave one of the two out", (parent,)))
-        return list(wanted.values())
 
 
 def _mode(entry: FileEntry, default: int) -> int:
