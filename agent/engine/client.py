@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,8 @@ from agent.engine.protocol import (
     ProtocolError,
     Skip,
 )
-from agent.engine.readiness import await_confined, unreadable
 from agent.engine.secrecy import Lacking, nothing_sealed, passwords_apart
-from agent.engine.talk import STOPPED, DeployTalk, EngineCaller, ignore
+from agent.engine.talk import STOPPED, DeployTalk, EngineCaller, await_confined, ignore, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
@@ -220,14 +220,12 @@ class Engine:
 
     def _fork_itself(self, begin: Begin, confined: bool) -> Child:
         """A fork of this process. It knows its orders. What it needs is loaded before it, and stays loaded."""
-        from agent.engine import confined as confined_child
         from agent.engine import runner
 
         orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
         known = replace(begin, deploys=tuple(orders))  # as they would have been read
-        if confined:
-            return forked.Forked(lambda: confined_child.main(known.temp, known))
-        return forked.Forked(lambda: runner.main(begin=known), keep=self._inherit)
+        folder, keep = (begin.temp, ()) if confined else (None, self._inherit)
+        return forked.Forked(partial(runner.main, folder, known), keep)
 
     def _may_fork_itself(self, state: DesiredState) -> bool:
         """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""
@@ -278,3 +276,15 @@ def _passed_over(caller: EngineCaller, deploy: str, lacks: Hold) -> DeployOutcom
     outcome = DeployOutcome(deploy, Status.HELD, error=lacks.reason)
     caller.on_done(outcome)
     return outcome
+
+
+def why_unconfined(work: Path, timeout_s: float) -> str:
+    """Find out what this host lacks for plans that can only look; empty for nothing. Scratch files go to ``work``."""
+    make_private_folder(work)
+    with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
+        started = Preloaded().child(scratch, pyinfra=False, timeout_s=timeout_s)
+        child, reason = await_confined(started, timeout_s)
+        if child is not None:
+            child.kill()
+            child.close()
+    return reason

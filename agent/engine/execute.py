@@ -14,7 +14,7 @@ from pyinfra.connectors.util import CommandOutput
 from agent.deploys.correct import CorrectionCommand
 from agent.deploys.correction import Correction
 from agent.domain.outcome import OperationResult, Status
-from agent.engine.carry_out import announced, first_failure
+from agent.engine.built_in import announced, first_failure
 from agent.engine.code import is_no_hosts, one_line
 from agent.engine.logs import tail
 from agent.engine.output import Reading

@@ -86,6 +86,7 @@ _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("pyinfra.api.facts", "getcallargs", _binding_once),
     ("pyinfra.api.facts", "pop_global_arguments", _arguing_for_facts),
     ("pyinfra.api.operation", "pop_global_arguments", _arguing),
+    ("pyinfra.api.operation", "signature", functools.cache),
     ("pyinfra.api.command", "shlex", _splitting_once),
 )
 """Names of pyinfra's modules, and what is put in their place: the same, for the same arguments."""

@@ -22,6 +22,7 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import IO
 
 from agent.engine.child import Child, Pipes, environment
@@ -170,16 +171,15 @@ def serve() -> int:
 
 def _begin(order: bytes, descriptors: list[int]) -> tuple[int, int]:
     """The number of a child, or the number of an error."""
-    from agent.engine import confined, runner
+    from agent.engine import runner
 
     told = json.loads(order)
-    folder: str | None = told["folder"]
     if told["pyinfra"]:
         with suppress(Exception):  # the child meets it again, and says so
             runner.load()
     reads, writes, errs, *keep = descriptors
     try:
-        run = runner.main if folder is None else lambda: confined.main(folder)
+        run = partial(runner.main, told["folder"])
         return fork_into(run, (reads, writes, errs), dict(os.environ), keep), 0
     except OSError as error:
         return 0, error.errno or 0

@@ -1,4 +1,5 @@
-"""The talk with the engine child about one deploy: what it found, what the caller decides, what came of it."""
+"""The talk with the engine child: whether it has confined itself; then about one deploy what it found, what the caller
+decides, what came of it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import Hold
-from agent.engine.child import Child
+from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.protocol import (
     Begin,
     Decision,
@@ -17,12 +18,15 @@ from agent.engine.protocol import (
     Message,
     Operated,
     ProtocolError,
+    Ready,
     Skip,
     Started,
     decode,
     encode,
 )
 from agent.engine.secrecy import masked_message, public_trace
+from agent.errors import DeployError
+from agent.problems import ProblemKind
 
 STOPPED = "stopped before it began"
 
@@ -113,3 +117,44 @@ class DeployTalk:
             if named != self.deploy:
                 raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
         return masked_message(message)
+
+
+def await_confined(child: Child, timeout_s: float) -> tuple[Child | None, str]:
+    """``child``, which was told to confine itself, once it has; or none, and what this host lacks.
+
+    Its word for it is good: it has seen nothing of the config repo yet. Raises DeployError (kind ``engine``) for a
+    child that says what nobody understands.
+    """
+    confined = False
+    try:
+        reason = _first_word(child, time.monotonic() + timeout_s)
+        confined = not reason
+    finally:
+        if not confined:
+            child.kill()
+            child.close()
+    return (child, "") if confined else (None, reason)
+
+
+def unreadable(error: Exception, about: str = "") -> DeployError:
+    """The error for a child that sent what cannot be read, ``about`` a deploy."""
+    return DeployError(
+        f"{f'{about}: ' if about else ''}the engine sent what cannot be read: {error}",
+        kind=ProblemKind.ENGINE,
+        hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
+    )
+
+
+def _first_word(child: Child, deadline: float) -> str:
+    """The reason why it is not confined; empty when it is."""
+    try:
+        message = decode(child.receive(deadline))
+        if not isinstance(message, Ready):
+            raise ProtocolError(f"{message.type} where ready was expected")
+    except ChildEndedError as end:
+        return end.reason
+    except TimedOutError:
+        return "it took too long"
+    except (ProtocolError, OverflowError) as error:
+        raise unreadable(error) from error
+    return message.unconfined

@@ -229,17 +229,17 @@ def test_a_plan_of_built_ins_forks_and_one_of_deploy_files_does_not() -> None:
 def test_while_it_confines_itself_it_does_not_do_what_its_parent_does_as_it_ends(tmp_path: Path, refusal: str) -> None:
     told = alone(f"""
         import atexit, os
-        from agent.engine import confined, runner
+        from agent.engine import runner
         from agent.engine.forked import Forked
         from agent.engine.protocol import Begin
 
         def confine(_):
             {refusal or "pass"}
 
-        confined.confine = confine
+        runner.confine = confine
         atexit.register(lambda: print("parent" if os.getpid() == parent else "child"))
         parent, begin = os.getpid(), Begin({str(tmp_path)!r}, {str(tmp_path)!r}, ())
-        forked = Forked(lambda: confined.main({str(tmp_path)!r}, begin))
+        forked = Forked(lambda: runner.main({str(tmp_path)!r}, begin))
         code = forked.wait({DEADLINE_S})
         print(code, b"child" in forked.stdout.read(), forked.stderr.read())
     """)

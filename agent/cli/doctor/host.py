@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.cli.doctor.finding import QUERY_TIMEOUT_S, Finding, Installation, failed, ok, warning
 from agent.domain.commit import TrustMode
 from agent.domain.phase import Phase
-from agent.engine.readiness import why_unconfined
+from agent.engine.client import why_unconfined
 from agent.host.identity import Identity
 from agent.system.process import run
 
