@@ -11,7 +11,7 @@ from agent.cli.desk import Desk
 from agent.cli.draft import commit_or_tell
 from agent.cli.output import Output
 from agent.domain.text import some
-from agent.errors import HostwrightError, host_io_error
+from agent.errors import HostwrightError
 from agent.inventory.lock import LOCK_FILE
 from agent.inventory.secrets import SECRETS, SUFFIX
 from agent.secrets.store import SecretStore
@@ -67,10 +67,7 @@ def _rekey(
     names = store.read_by(hosts)
     if not names:
         return [], []
-    try:
-        told, failures = store.rekey(names, own_keys(keys))
-    except OSError as error:
-        raise host_io_error(error) from error
+    told, failures = store.rekey(names, own_keys(keys))
     for name, line in told.items():
         output.show(f"{name}: {line}")
     return [name for name in told if name in store.files.names], failures

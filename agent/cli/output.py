@@ -128,11 +128,6 @@ class Output:
         """Talk: one line on stderr. Further lines of ``text`` are marked as quoted."""
         self._talk(text, end="\n")
 
-    def detail(self, text: str) -> None:
-        """Talk that only ``-v`` wants."""
-        if self.verbose:
-            self.say(text)
-
     def ask(self, question: str) -> bool:
         """Ask the person at the terminal. Return True for yes."""
         self._talk(f"{question} [y/N] ", end="")

@@ -15,7 +15,7 @@ from agent.cli.interrupts import interruptible
 from agent.cli.invocation import CliGroup, Reply
 from agent.cli.output import Output
 from agent.domain.text import some
-from agent.errors import UsageError, host_io_error, together
+from agent.errors import UsageError, together
 from agent.inventory.secrets import NAME, SUFFIX
 from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_vault
 from agent.secrets.editing import edited, place_in_memory
@@ -107,10 +107,7 @@ def rekey(
     chosen = [repo.one_inventory()] if names else repo.inventories()
     for inventory in chosen:
         store = SecretStore(repo.root, FolderTree(repo.root), inventory)
-        try:
-            told[inventory], failed = store.rekey(names, keys, everything=everything)
-        except OSError as error:
-            raise host_io_error(error) from error
+        told[inventory], failed = store.rekey(names, keys, everything=everything)
         failures += failed
         for name, line in told[inventory].items():
             output.show(f"{name}: {line}")
@@ -175,10 +172,7 @@ def _store(repo: ConfigRepo) -> SecretStore:
 
 def _written(output: Output, store: SecretStore, name: str, value: bytes) -> list[str]:
     """Write the secret, say who can read it, and return them."""
-    try:
-        readers = [*store.write(name, value)]
-    except OSError as error:
-        raise host_io_error(error) from error
+    readers = [*store.write(name, value)]
     output.show(f"{name}: made for {', '.join(readers)}")
     return readers
 

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import Field, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +34,6 @@ from agent.errors import (
     SourceError,
     TrustError,
     UsageError,
-    host_io_error,
 )
 from agent.host import anchors, installation, origin
 from agent.host.identity import Identity
@@ -86,7 +85,6 @@ class SetupOptions:
     plan: bool = False
     once: bool = False
     renewed: bool = False
-    verbose: bool = False
     packages_before: Path | None = None
     """Names of the packages that were there before bootstrap.sh installed some, one a line, then ``+name`` for each
     that it asked for."""
@@ -118,60 +116,49 @@ def _read_options(context: click.Context, parameter: click.Parameter, file: Bina
     context.default_map = told
 
 
-@click.command(cls=CliCommand, hidden=True)
-@click.option("--options", type=click.File("rb"), is_eager=True, expose_value=False, callback=_read_options)
-@click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@click.option("--repo")
-@click.option("--branch")
-@click.option("--inventory")
-@click.option("--host")
-@click.option("--status-repo")
-@click.option("--trust", type=TrustMode)
-@click.option("--trusted-signers", type=_FILE)
-@click.option("--min-commit")
-@click.option("--known-hosts", type=_FILE)
-@click.option("--code-file", type=_FILE)
-@click.option("--proxy")
-@click.option("--ca", type=_FILE)
-@click.option("--plan", is_flag=True)
-@click.option("--once", is_flag=True)
-@click.option("--renewed", is_flag=True)
-@click.option("--packages-before", type=_FILE)
+def _option(field: Field[Any]) -> click.Option:
+    """The option of bootstrap.sh that a field of SetupOptions is called after."""
+    kind = {"str | None": str, "Path | None": _FILE, "TrustMode | None": TrustMode, "bool": None}[f"{field.type}"]
+    kind = click.Path(path_type=Path, file_okay=False, exists=True) if field.name == "source" else kind
+    return click.Option([f"--{field.name.replace('_', '-')}"], type=kind, is_flag=kind is None or None)
+
+
+_MORE = click.Option(["--options"], type=click.File("rb"), is_eager=True, expose_value=False, callback=_read_options)
+
+
+@click.command(cls=CliCommand, hidden=True, params=[_MORE, *map(_option, fields(SetupOptions))])
 def setup(output: Output, **given: Any) -> int:
     """The second half of bootstrap.sh, which runs it: `bootstrap.sh --help` explains the options."""
     require_root()
-    return set_up(SetupOptions(verbose=output.verbose, **given), output.say)
+    return set_up(SetupOptions(**given), output)
 
 
-def set_up(options: SetupOptions, talk: Talk) -> int:
+def set_up(options: SetupOptions, output: Output) -> int:
     """Make the host follow its repository, converge it, start the service. Return the exit code of the first cycle.
 
     With ``plan``, only show what the first cycle would do. Raises HostwrightError; then all is as it was before.
     """
-    paths = Paths()
+    paths, talk = Paths(), output.say
     require_owned(paths)
     service = booted() and not options.plan and not options.once
-    try:
-        with interruptible("run bootstrap.sh again"), Undo() as kept:
-            with Undo() as folder, ExitStack() as lock, Undo() as undo:
-                folder.folder(paths.run, mode=0o755)
-                lock.enter_context(locked(paths.lock, wait_s=LOCK_WAIT_S))
-                settings, changed = follow(options, paths, undo, talk)
-                if not options.plan:
-                    changed |= _install(options, paths, undo, service=service)
-                kept.push(folder.pop_all())
-                kept.push(undo.pop_all())
-            talk(f"this is {settings.host} of inventories/{settings.inventory}, following {followed(settings)}")
-            if options.plan:
-                code = run_agent("plan", verbose=options.verbose)
-                talk("none of this was done, only the agent is installed")
-                talk("run bootstrap.sh again without --plan to converge, with --uninstall to take the agent away")
-            else:
-                talk("first cycle:" if changed else "already set up; one more cycle:")
-                code = run_first_cycle(paths, kept, service=service, restart=changed or options.renewed)
-            kept.keep()
-    except OSError as error:
-        raise host_io_error(error) from error
+    with interruptible("run bootstrap.sh again"), Undo() as kept:
+        with Undo() as folder, ExitStack() as lock, Undo() as undo:
+            folder.folder(paths.run, mode=0o755)
+            lock.enter_context(locked(paths.lock, wait_s=LOCK_WAIT_S))
+            settings, changed = follow(options, paths, undo, talk)
+            if not options.plan:
+                changed |= _install(options, paths, undo, service=service)
+            kept.push(folder.pop_all())
+            kept.push(undo.pop_all())
+        talk(f"this is {settings.host} of inventories/{settings.inventory}, following {followed(settings)}")
+        if options.plan:
+            code = run_agent("plan", verbose=output.verbose)
+            talk("none of this was done, only the agent is installed")
+            talk("run bootstrap.sh again without --plan to converge, with --uninstall to take the agent away")
+        else:
+            talk("first cycle:" if changed else "already set up; one more cycle:")
+            code = run_first_cycle(paths, kept, service=service, restart=changed or options.renewed)
+        kept.keep()
     if not options.plan:
         for line in closing_words(settings, paths, code, service=service, once=options.once):
             talk(line)
