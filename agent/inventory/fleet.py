@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from operator import attrgetter
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -17,10 +18,10 @@ from agent.deploys.written import ExactlyWritten
 from agent.domain import memory
 from agent.domain.commit import Accept, BranchRule
 from agent.domain.duration import DURATION, seconds
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Mistake
 from agent.domain.report import LATEST
 from agent.domain.tree import Tree
-from agent.domain.window import LONGEST_S
+from agent.domain.window import LONGEST_S, Window
 from agent.inventory import validation
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.providers import ProviderSettings
@@ -31,12 +32,7 @@ from agent.system.yaml import Node, locate
 
 FLEET_FILE = "fleet.yaml"
 
-NOT_IN_FORCE: tuple[Path, ...] = (
-    ("status", "shards"),
-    ("waves",),
-    ("metrics",),
-    ("notify",),
-)
+NOT_IN_FORCE = (("status", "shards"), ("waves",), ("metrics",), ("notify",))
 """Keys that this version reads and cannot honour; only their defaults are accepted."""
 
 
@@ -74,6 +70,7 @@ Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "str
 """Written in ISO 8601 with a time zone, kept in seconds since the epoch."""
 
 Pattern = Annotated[str, Field(min_length=1, description="a host pattern, such as web:&production:!canary")]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2})%$")]
 
 
@@ -164,7 +161,7 @@ class WindowSettings(ExactlyWritten):
     """When hosts may take what Git newly wants."""
 
     hosts: Pattern
-    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False)] = ()
+    days: Annotated[tuple[Day, ...], Field(strict=False)] = ()
     """on which days it begins; none: every day"""
     from_: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     """when it begins, such as 02:00"""
@@ -174,6 +171,16 @@ class WindowSettings(ExactlyWritten):
     """an IANA time zone, such as Europe/Berlin"""
     drift: Literal["repair", "hold"] = "repair"
     """what was changed by hand outside of windows: repaired, or not"""
+
+    @property
+    def settings(self) -> Window:
+        return Window(
+            days=tuple(get_args(Day).index(day) for day in self.days),
+            from_minute=int(self.from_[:2]) * 60 + int(self.from_[3:]),
+            for_s=self.for_,
+            tz=self.tz,
+            holds_drift=self.drift == "hold",
+        )
 
 
 class Wave(ExactlyWritten):
@@ -275,13 +282,7 @@ def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node
     if root is None or fleet is None:
         return Fleet(), None
     for path in NOT_IN_FORCE:
-        if _at(fleet, path) != _at(Fleet(), path):
+        value = attrgetter(".".join(path))
+        if value(fleet) != value(Fleet()):
             complaints.add(locate(root, path), path, "not in force in this version", "remove it")
     return fleet, root
-
-
-def _at(fleet: Fleet, path: Path) -> object:
-    value: object = fleet
-    for part in path:
-        value = getattr(value, str(part))
-    return value

@@ -16,7 +16,6 @@ from agent.domain.sealed import OPEN, calls
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy
-from agent.inventory.lint.fleet_hosts import windows_of
 from agent.inventory.load import load
 from agent.inventory.other_repositories import ReadRepository, not_fetched
 from agent.system.git import CommitTree
@@ -77,7 +76,7 @@ def host_terms(environment: Environment, host: str) -> HostTerms:
 
 def fleet_settings(environment: Environment, host: str) -> FleetSettings:
     """The part of fleet.yaml that ``host`` remembers beyond the commit."""
-    fleet = environment.fleet
+    fleet, match = environment.fleet, environment.inventory.match
     return FleetSettings(
         fetch_s=fleet.schedule.fetch,
         watch=fleet.schedule.watch,
@@ -93,9 +92,9 @@ def fleet_settings(environment: Environment, host: str) -> FleetSettings:
         counts=fleet.status.diff == "own",
         hosts=len(environment.inventory.hosts),
         accept=fleet.trust.accepts,
-        reboots=fleet.reboot != "never" and host in environment.inventory.match(fleet.reboot.hosts),
+        reboots=fleet.reboot != "never" and host in match(fleet.reboot.hosts),
         webhook=fleet.webhook.settings if fleet.webhook is not None else None,
-        windows=windows_of(fleet, host, environment.inventory.match),
+        windows=tuple(window.settings for window in fleet.windows if host in match(window.hosts)),
     )
 
 

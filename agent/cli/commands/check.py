@@ -21,8 +21,7 @@ from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.fleet import FLEET_FILE
-from agent.inventory.lint.hints import hints
-from agent.inventory.lint.nothing import says_nothing
+from agent.inventory.lint.hints import hints, says_nothing
 from agent.inventory.lint.people import complain_of_people
 from agent.inventory.lint.sops_files import complain_of_clear_sops_files
 from agent.inventory.load import read

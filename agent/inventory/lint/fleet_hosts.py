@@ -1,33 +1,12 @@
-"""The parts of fleet.yaml that depend on hosts: the windows of one host, unknown names in patterns, windows that are
-too short."""
+"""Mistakes in fleet.yaml as a whole: unknown names in patterns, windows that are too short."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-
 from agent.domain.fault import Path
-from agent.domain.window import Window
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaints
 from agent.inventory.fleet import Fleet
 from agent.system.yaml import Node, locate
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def windows_of(fleet: Fleet, host: str, match: Callable[[str], Collection[str]]) -> tuple[Window, ...]:
-    """The windows of ``host``. ``match`` gives the hosts of a pattern."""
-    return tuple(
-        Window(
-            days=tuple(_DAYS.index(day) for day in window.days),
-            from_minute=int(window.from_[:2]) * 60 + int(window.from_[3:]),
-            for_s=window.for_,
-            tz=window.tz,
-            holds_drift=window.drift == "hold",
-        )
-        for window in fleet.windows
-        if host in match(window.hosts)
-    )
 
 
 def check_windows(fleet: Fleet, root: Node, complaints: Complaints) -> None:
