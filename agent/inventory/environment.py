@@ -29,7 +29,7 @@ from agent.inventory.lint.conflicts import conflicts, unmet_needs
 from agent.inventory.lock import AGENT, Lock, stale
 from agent.inventory.lookups import lookups
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
-from agent.inventory.other_repositories import OtherRepositories, ReadRepository
+from agent.inventory.other_repositories import OtherRepositories
 from agent.inventory.recipients import Recipients, audit
 from agent.inventory.secrets import SecretFiles
 from agent.inventory.site import Play
@@ -64,48 +64,34 @@ class HostSources:
         return self.renderer.text(template, self.values, Position(origin))
 
 
+@dataclass(eq=False)
 class Environment:
     """One inventory with all its files. ``lock`` is lock.yaml as it is; ``pins`` leaves out tools whose pin is
     outdated."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        name: str,
-        inventory: Inventory,
-        plays: tuple[Play, ...],
-        fleet: Fleet,
-        *,
-        tools: Mapping[str, DeclaredTool],
-        lock: Lock,
-        repositories: ReadRepository,
-        recipients: Recipients,
-    ) -> None:
-        self.name = name
-        self.inventory = inventory
-        self.fleet = fleet
-        self.tools = tools
-        self.lock = lock
-        self.pins = lock.pins(tools)
-        self._others = OtherRepositories(repositories)
-        self.pinned = True
-        """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
-        self.fleet_read = True
-        """Whether ``fleet`` is what fleet.yaml says: else it has the defaults."""
-        self._tree = tree
-        self._plays = [(play, frozenset(inventory.match(play.hosts))) for play in plays]
+    tree: Tree
+    name: str
+    inventory: Inventory
+    plays: tuple[Play, ...]
+    fleet: Fleet
+    tools: Mapping[str, DeclaredTool]
+    lock: Lock
+    others: OtherRepositories
+    recipients: Recipients
+    pinned: bool
+    """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
+    fleet_read: bool
+    """Whether ``fleet`` is what fleet.yaml says: else it has the defaults."""
+
+    def __post_init__(self) -> None:
+        self.pins = self.lock.pins(self.tools)
+        self.secrets = SecretFiles(open_source(self.tree, self.name), self.inventory.groups, self.inventory.hosts)
+        self._plays = [(play, frozenset(self.inventory.match(play.hosts))) for play in self.plays]
         self._renderer = Renderer()
         self._values: dict[str, HostValues] = {}
-        self._lookups = lookups(tree)
-        self._groups = {name: list(hosts) for name, hosts in inventory.groups.items()}
-        self.secrets = SecretFiles(open_source(tree, name), inventory.groups, inventory.hosts)
-        self.recipients = recipients
-        self._hostvars = HostVars(inventory.hosts, self.values)
-
-    @property
-    def has_plays(self) -> bool:
-        """Whether site.yaml holds any play."""
-        return bool(self._plays)
+        self._lookups = lookups(self.tree)
+        self._groups = {name: list(hosts) for name, hosts in self.inventory.groups.items()}
+        self._hostvars = HostVars(self.inventory.hosts, self.values)
 
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
         """The deploys of ``host``: rendered, merged, in order. Raises InventoryError with every complaint; kind
@@ -140,16 +126,6 @@ class Environment:
         """All that is wrong with whom the files of secrets were made for. No host stops for it."""
         return audit(self.secrets, self.recipients, self.lock.secrets)
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """What hosts do not get of the other repositories that were read, in words."""
-        return self._others.left_out
-
-    @property
-    def repositories(self) -> tuple[RepositoryPin, ...]:
-        """The pins of the other repositories that were read."""
-        return self._others.used
-
     def idle(self) -> dict[str, str]:
         """Deploys of plays whose pattern matches no host: by name, the play and its pattern in words."""
         return {
@@ -174,7 +150,7 @@ class Environment:
         """The other repositories that the plays name, with the path of the deploy file where there is one. Raises
         InventoryError with every complaint about the plays."""
         complaints = Complaints()
-        mentions = (mention for play, _ in self._plays for mention in play.mentions)
+        mentions = (mention for play in self.plays for mention in play.mentions)
         found = {
             Address(mention.repository.url, mention.repository.ref, mention.source or "")
             for mention in mentions
@@ -190,7 +166,7 @@ class Environment:
 
     def sources(self, host: str) -> HostSources:
         """The files and values that a spec of ``host`` may use. Raises InventoryError (``host-unknown``)."""
-        return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._others)
+        return HostSources(self.tree, self.values(host), self._renderer, self.pins, self.name, self.others)
 
     def values(self, host: str) -> HostValues:
         """The host's variables as templates see them. Raises InventoryError (``host-unknown``)."""
@@ -242,7 +218,7 @@ class Environment:
         try:
             if deploy.repository is not None:
                 address = Address(deploy.repository.url, deploy.repository.ref, deploy.source or "")
-                self._others.require_runnable(address, self.pins.repository(address))
+                self.others.require_runnable(address, self.pins.repository(address))
             if deploy.spec is None:
                 self._require_readable(deploy, deploy.data, complaints)
                 return None

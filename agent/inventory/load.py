@@ -15,7 +15,7 @@ from agent.inventory.lint.deploy_files import require_python
 from agent.inventory.lint.fleet_hosts import check_hosts, check_windows
 from agent.inventory.lint.strays import complain_of_strays
 from agent.inventory.lock import Lock, read_lock
-from agent.inventory.other_repositories import ReadRepository, not_fetched
+from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched
 from agent.inventory.recipients import read_recipients
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import open_source
@@ -61,13 +61,13 @@ def read(
         inventory,
         plays,
         fleet,
-        tools=tools,
-        lock=lock,
-        repositories=repositories,
-        recipients=recipients,
+        tools,
+        lock,
+        OtherRepositories(repositories),
+        recipients,
+        pinned=not pinned,
+        fleet_read=not of_fleet,
     )
-    environment.pinned = not pinned
-    environment.fleet_read = not of_fleet
     if inventory.complete:
         environment.secrets.complain(complaints)
     return environment, complaints

@@ -67,8 +67,8 @@ def host_terms(environment: Environment, host: str) -> HostTerms:
         agent_unlocked=unlocked,
         suspensions=tuple(Suspension(entry.reason, 0, entry.until) for entry in suspensions),
         idle=environment.idle(),
-        left_out=environment.left_out,
-        repositories=environment.repositories,
+        left_out=environment.others.left_out,
+        repositories=environment.others.used,
         kept=tuple(sorted({pin.tree for pin in lock.repositories.values()})),
         groups=tuple(environment.inventory.group_names(host)),
     )

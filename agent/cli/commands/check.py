@@ -127,10 +127,10 @@ def _check(
         for hint in environment.audit():
             doubts.put(hint)
     complaints.raise_if_any()
-    for hint in says_nothing(source, inventory.hosts, plays=environment.has_plays):
+    for hint in says_nothing(source, inventory.hosts, plays=bool(environment.plays)):
         doubts.put(hint)
-    if environment.left_out:
-        output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out)}")
+    if environment.others.left_out:
+        output.say(f"{escaped(name)}: left out by hosts: {some(environment.others.left_out)}")
     for line in complaints.unseen:
         output.say(f"{escaped(name)}: {escaped(line)} and was not looked at; hostwright lock fetches it")
     return digests

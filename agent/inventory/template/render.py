@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, cast
 
@@ -94,26 +95,17 @@ class Renderer:
             raise _problem(error, text, names, position) from error
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class HostValues(Mapping[str, object]):
     """The variables of one host as templates see them: rendered on demand, part by part, each once. Magic names come
-    first."""
+    first. ``functions``: those that templates of this host may call beside the sandbox's own."""
 
-    __slots__ = ("_found", "_magic", "_nodes", "_renderer", "_rendering", "functions")
-
-    def __init__(
-        self,
-        variables: Mapping[str, Node],
-        magic: Mapping[str, object],
-        renderer: Renderer,
-        functions: MutableMapping[str, Any] | None = None,
-    ) -> None:
-        """``functions``: those that templates of this host may call beside the sandbox's own."""
-        self.functions = functions or {}
-        self._nodes = variables
-        self._magic = magic
-        self._renderer = renderer
-        self._found: dict[str, object] = {}
-        self._rendering: dict[int, str] = {}
+    _nodes: Mapping[str, Node]
+    _magic: Mapping[str, object]
+    _renderer: Renderer
+    functions: MutableMapping[str, Any] = field(default_factory=dict)
+    _found: dict[str, object] = field(default_factory=dict)
+    _rendering: dict[int, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> object:
         if name in self._magic:
@@ -166,16 +158,14 @@ class HostValues(Mapping[str, object]):
             del self._rendering[id(node)]
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class HostVars(Mapping[str, HostValues]):
     """``hostvars`` in templates: the values of every host, made on demand."""
 
-    __slots__ = ("_hosts", "_values", "asked")
-
-    def __init__(self, hosts: tuple[str, ...], values: Callable[[str], HostValues]) -> None:
-        self._hosts = hosts
-        self._values = values
-        self.asked = False
-        """Whether a template has asked for a host's values."""
+    _hosts: tuple[str, ...]
+    _values: Callable[[str], HostValues]
+    asked: bool = False
+    """Whether a template has asked for a host's values."""
 
     def __getitem__(self, host: str) -> HostValues:
         self.asked = True
