@@ -91,6 +91,18 @@ def remove(name: str) -> str:
     return "; ".join([f"{'it is locked' if locked else 'it could not be locked'}, and {why}", *untaken])
 
 
+def remove_group(name: str) -> None:
+    """Deletes a group; fine where it is gone, as the own group of an account goes with it. Raises DeployError."""
+    found = accounts.read()
+    if (group := found.groups.get(name)) is None:
+        return
+    holders = sorted(person.name for person in found.people.values() if person.gid == group.gid)
+    if group.gid == 0 or holders:
+        raise DeployError(f"it is the primary group of {', '.join(holders) or 'root'}")
+    ShadowCommand(("groupdel", "--", name)).run()
+    departed.remember_group(name, group.gid)
+
+
 def processes(person: Person) -> str:
     """The processes of an account, and of what it may give to containers of its own: the first few; empty for none."""
     found = sorted(_pids(person))

@@ -14,11 +14,10 @@ TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class ShadowCommand:
-    """One program to run. ``input`` is for what nobody may see in ps; ``fine``: exit codes after which all is well."""
+    """One program to run. ``input`` is for what nobody may see in ps."""
 
     argv: tuple[str, ...]
     input: bytes | None = field(default=None, repr=False)
-    fine: tuple[int, ...] = (0,)
 
     def run(self) -> None:
         """Raises DeployError with the program's last words."""
@@ -28,7 +27,7 @@ class ShadowCommand:
             raise DeployError(
                 f"{self.argv[0]} is not on this host", hint="install the package shadow or passwd"
             ) from None
-        if done.timed_out or done.code not in self.fine:
+        if not done.ok:
             said = f"not done after {TIMEOUT_S:.0f} s" if done.timed_out else reason(done)
             raise DeployError(f"{self.argv[0]}: {said}")
 

@@ -77,15 +77,13 @@ class _Part:
 
 
 def _group(found: AccountFiles, name: str, wanted: WantedGroup, numbering: Numbering) -> Correction | None:
-    there = found.groups.get(name)
-    if there is None and not wanted.absent:
+    if name not in found.groups and not wanted.absent:
         wanted = numbering.group(wanted)
     difference = group_difference(found, name, wanted)
-    if not difference.commands:
+    if not difference.words:
         return None
-    actions: list[Callable[[], object]] = [command.run for command in difference.commands]
-    if wanted.absent and there is not None:
-        actions.append(partial(departed.remember_group, name, there.gid))
+    remove = partial(access.remove_group, name)
+    actions = [remove] if wanted.absent else [command.run for command in difference.commands]
     return Correction(_change(f"group:{name}", difference.words, difference.lines), _carry_out, actions)
 
 

@@ -11,9 +11,6 @@ from agent.deploys.users.commands import ShadowCommand, leave_group, lock, set_p
 from agent.deploys.users.wanted import PASSWORD_HASH, WantedAccount, WantedGroup
 from agent.errors import Consequence, DeployError
 
-_NO_GROUP = 6
-"""groupdel: there is none of that name. userdel has taken the account's own group along."""
-
 _ADJUSTABLE = "only shell, groups and keys of a system account may be changed"
 
 
@@ -37,9 +34,7 @@ def group_difference(found: AccountFiles, name: str, wanted: WantedGroup) -> Use
             return UserDifference()
         if is_system_id(group.gid):
             raise _refused(f"{name} is a system group (gid {group.gid}) and is not deleted")
-        return UserDifference(
-            ("delete",), (f"-gid: {group.gid}",), (ShadowCommand(("groupdel", "--", name), fine=(0, _NO_GROUP)),)
-        )
+        return UserDifference(("delete",), (f"-gid: {group.gid}",))
     holder = next((other.name for other in found.groups.values() if other.gid == wanted.gid and other.name != name), "")
     if holder:
         raise _refused(f"gid {wanted.gid}, wanted for the group {name}, belongs to {holder}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from agent.deploys.kind import Kind, ResourceState, state_before, state_left
-from agent.deploys.users import accounts, departed
+from agent.deploys.users import access, accounts
 from agent.deploys.users.commands import ShadowCommand
 from agent.domain.ownership import LedgerEntry, Seen
-from agent.errors import DeployError
 
 
 class Group(Kind):
@@ -23,15 +22,7 @@ class Group(Kind):
         return "" if same else f"its gid is {now.state['gid']}, not {left.get('gid')}"
 
     def remove_one(self, entry: LedgerEntry) -> None:
-        found = accounts.read()
-        group = found.groups.get(entry.name)
-        if group is None:
-            return
-        holders = sorted(person.name for person in found.people.values() if person.gid == group.gid)
-        if group.gid == 0 or holders:
-            raise DeployError(f"it is the primary group of {', '.join(holders) or 'root'}")
-        ShadowCommand(("groupdel", "--", entry.name)).run()
-        departed.remember_group(entry.name, group.gid)
+        access.remove_group(entry.name)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         del image

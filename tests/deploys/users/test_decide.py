@@ -197,12 +197,15 @@ def test_a_group_that_the_same_deploy_makes_counts_as_there() -> None:
         ("dev", {}, []),
         ("dev", {"gid": 1200}, []),
         ("dev", {"gid": 1300}, ["groupmod --gid=1300 -- dev"]),
-        ("dev", {"absent": True}, ["groupdel -- dev"]),
-        ("ops", {"absent": True}, []),
     ],
 )
-def test_groups_are_made_changed_and_deleted(name: str, wanted: dict[str, Any], command: list[str]) -> None:
+def test_groups_are_made_and_changed(name: str, wanted: dict[str, Any], command: list[str]) -> None:
     assert commands(group_difference(FOUND, name, WantedGroup(**wanted))) == command
+
+
+def test_a_group_that_is_there_is_to_be_deleted() -> None:
+    assert group_difference(FOUND, "dev", WantedGroup(absent=True)).words == ("delete",)
+    assert group_difference(FOUND, "ops", WantedGroup(absent=True)) == UserDifference()
 
 
 @pytest.mark.parametrize(
