@@ -10,7 +10,7 @@ import grp
 import os
 import pwd
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"
@@ -97,9 +97,17 @@ def acl_words(packed: bytes) -> str:
 
 
 def _acl_entry(tag: int, permissions: int, who: int) -> str:
-    whose = {_USER: _user, _GROUP: _group}.get(tag)
     letters = "".join(letter if permissions & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1)))
-    return f"{_LETTERS.get(tag, '?')}:{_named(who, whose) if whose else ''}:{letters}"
+    return f"{_LETTERS.get(tag, '?')}:{_name(tag, who)}:{letters}"
+
+
+def _name(tag: int, who: int) -> str:
+    try:
+        if tag == _USER:
+            return pwd.getpwuid(who).pw_name
+        return grp.getgrgid(who).gr_name if tag == _GROUP else ""
+    except KeyError:
+        return f"{who}"
 
 
 def capability_words(packed: bytes) -> str:
@@ -125,18 +133,3 @@ def packed_capabilities(names: Iterable[str]) -> bytes:
     numbers = {name: number for number, name in enumerate(CAPABILITIES)}
     bits = sum({1 << numbers[name.removeprefix("cap_")] for name in names})
     return _CAPS.pack(_CAPS_2 | _EFFECTIVE, bits & 0xFFFFFFFF, 0, bits >> 32, 0)
-
-
-def _named(number: int, whose: Callable[[int], str]) -> str:
-    try:
-        return whose(number)
-    except KeyError:
-        return f"{number}"
-
-
-def _user(uid: int) -> str:
-    return pwd.getpwuid(uid).pw_name
-
-
-def _group(gid: int) -> str:
-    return grp.getgrgid(gid).gr_name

@@ -25,93 +25,89 @@ class UnexplainedError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    pattern: re.Pattern[str]
+    pattern: str
     kind: ProblemKind
     hint: str
     consequence: Consequence = Consequence.RETRY
 
 
-def _cause(pattern: str, kind: ProblemKind, hint: str, consequence: Consequence = Consequence.RETRY) -> _Cause:
-    return _Cause(re.compile(pattern, re.IGNORECASE), kind, hint, consequence)
-
-
 _CAUSES: Final = (
-    _cause(
+    _Cause(
         r"remote host identification has changed|host key for .* has changed",
         ProblemKind.HOST_KEY_MISMATCH,
         "somebody may be listening in. Ask who runs the server for its new key's fingerprint; only when it is the "
         "one that ssh-keyscan shows (on the host, `hostwright doctor`), replace the line in known_hosts",
         Consequence.STALL,
     ),
-    _cause(
+    _Cause(
         r"host key verification failed|no \S+ host key is known|host key is revoked",
         ProblemKind.HOST_KEY_UNKNOWN,
         "compare the fingerprint that ssh-keyscan (on the host, `hostwright doctor`) shows with the server's own, then "
         "add the key to known_hosts",
         Consequence.STALL,
     ),
-    _cause(
+    _Cause(
         r"permission denied|authentication failed|could not read (username|password)|returned error: 40[13]\b"
         r"|too many authentication failures|access denied|unprotected private key",
         ProblemKind.AUTH_REFUSED,
         "give this host's deploy key (or the user in the URL) read access to the repository",
         Consequence.STALL,
     ),
-    _cause(
+    _Cause(
         r"ssl certificate|server certificate verification failed|certificate verify|\bSSL\b.*(fail|error)",
         ProblemKind.SOURCE_UNREACHABLE,
         "name the certificate authority of the server in the settings (`ca`), and check the host's clock",
     ),
-    _cause(
+    _Cause(
         r"out of memory|[mr]e?alloc failed|protocol error|bad line length|bad packet|invalid packet|bad band"
         r"|received HTTP/0\.9|is this a git repository|invalid server response|expected (flush|service|response-end)",
         ProblemKind.BAD_ANSWER,
         "is it the Git server that answers there, or a page of some network? the next cycle asks again",
     ),
-    _cause(
+    _Cause(
         r"returned error: 404|repository '.*' not found|does not (appear to be a git repository|exist)"
         r"|not a git repository|repository not found|project you were looking for",
         ProblemKind.SOURCE_UNREACHABLE,
         "check the address of the remote: there is no repository, or this host may not see it",
     ),
-    _cause(
+    _Cause(
         r"returned error: 3\d\d\b|redirect",
         ProblemKind.SOURCE_UNREACHABLE,
         "the server says that the repository is elsewhere, which is not followed; is it there for good, and the same? "
         "then write its new address into the settings (`remote`)",
         Consequence.STALL,
     ),
-    _cause(
+    _Cause(
         r"could not resolve (host|proxy)|name or service not known|temporary failure in name resolution",
         ProblemKind.SOURCE_UNREACHABLE,
         "check the host's name servers (/etc/resolv.conf) and the spelling of the remote",
     ),
-    _cause(
+    _Cause(
         r"timed out|timeout|operation too slow|not responding",
         ProblemKind.TIMEOUT,
         "check the network between this host and the Git server; the next cycle tries again",
     ),
-    _cause(
+    _Cause(
         r"connection (refused|reset|closed)|no route to host|network is unreachable|failed to connect"
         r"|couldn't connect|remote end hung up|early eof|returned error: 5\d\d|kex_exchange|empty reply|broken pipe",
         ProblemKind.SOURCE_UNREACHABLE,
         "check that the Git server is up and can be reached from this host; the next cycle tries again",
     ),
-    _cause(
+    _Cause(
         r"no space left on device|disk quota exceeded", ProblemKind.DISK_FULL, "make room below /var/lib/hostwright"
     ),
-    _cause(
+    _Cause(
         r"couldn't find remote ref",
         ProblemKind.BRANCH_MISSING,
         "push the branch, or name another one in the settings (`branch`)",
     ),
-    _cause(
+    _Cause(
         r"fsck error|error: object [0-9a-f]+: |badTree|hasDot",
         ProblemKind.BAD_OBJECTS,
         "the repository holds malformed or dangerous objects; `git fsck --strict` in a clone names them",
         Consequence.STALL,
     ),
-    _cause(
+    _Cause(
         r"index-pack failed|unpack-objects failed|pack is corrupted|pack has bad object|inflate",
         ProblemKind.TRANSFER_DAMAGED,
         "the next cycle tries again; if it stays so, run `git fsck` in that repository on the server",
@@ -131,7 +127,7 @@ def failure(done: Completed, remote: Remote | str, access: Access | None = None)
         )
     lines = _lines(done)
     for cause in _CAUSES:
-        line = next((line for line in lines if cause.pattern.search(line)), None)
+        line = next((line for line in lines if re.search(cause.pattern, line, re.IGNORECASE)), None)
         if line is not None:
             key = access.deploy_key if access is not None else None
             if cause.kind is ProblemKind.AUTH_REFUSED and key is not None and (wrong := unusable(key)) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from agent.errors import SourceError
@@ -24,7 +23,7 @@ def lines_about(remote: Remote, known_hosts: Path) -> tuple[str, ...]:
     Raises SourceError where ssh-keygen cannot be run."""
     asked = ["ssh-keygen", "-F", server_name(remote), "-f", f"{known_hosts}"]
     try:
-        done = run(asked, timeout_s=KEYGEN_TIMEOUT_S, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"})
+        done = run(asked, timeout_s=KEYGEN_TIMEOUT_S)
     except FileNotFoundError as error:
         raise SourceError(
             f"{remote}: there is no ssh-keygen to look into {known_hosts}",

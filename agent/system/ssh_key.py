@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,5 +56,4 @@ def public_half(key: Path) -> bytes:
 
 
 def _asked(key: Path) -> Completed:
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-    return run(["ssh-keygen", "-y", "-P", "", "-f", f"{key}"], timeout_s=TIMEOUT_S, env=environment)
+    return run(["ssh-keygen", "-y", "-P", "", "-f", f"{key}"], timeout_s=TIMEOUT_S)

@@ -23,7 +23,7 @@ from agent.domain.text import printable
 from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import SourceError
 from agent.system.files import read_bounded
-from agent.system.folder import FolderTree
+from agent.system.folder import FolderTree, T
 from agent.system.git_command import git as run_git
 from agent.system.process import Completed
 
@@ -196,14 +196,6 @@ class CommittedTree(FolderTree):
         inside = sorted(path for path in self._tracked if not prefix or path.startswith(f"{prefix}/"))
         return tuple(path for path in inside if os.path.lexists(self.path / path))
 
-    def entry(self, path: str) -> Entry | None:
-        return super().entry(path) if path in self._tracked else None
-
-    def read(self, path: str) -> bytes:
-        if path not in self._tracked:
-            raise KeyError(path)
-        return super().read(path)
-
     def stand_in(self, entry: Entry) -> StandIn | None:
         inside = f"{self._above}{entry.path}"
         if inside not in self._copy.filtered:
@@ -223,6 +215,9 @@ class CommittedTree(FolderTree):
             remedy = f"git add --force {quote(path)}, or change {rule}"
             return Absence(f"is ignored by Git ({rule}), so no host gets it", remedy)
         return None
+
+    def _at(self, path: str, look: Callable[[int, str], T]) -> T | None:
+        return super()._at(path, look) if path in self._tracked else None
 
     def _known(self, path: str) -> bool:
         return path in self._tracked or path in self._inner
