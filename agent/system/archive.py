@@ -22,13 +22,13 @@ from agent.system.descriptor import FOLDER, opened
 __all__ = ["HONEST", "ArchiveError", "Limits", "Member", "Type", "located", "members", "unpack"]
 
 
-def members(archive: Path, name: str, *, limits: Limits = HONEST) -> tuple[Member, ...]:
+def members(archive: Path, name: str) -> tuple[Member, ...]:
     """The members of ``archive``, all of it read; ``name`` is the file name it was published under.
 
     A single file is one member, executable, called as it is without a suffix of compression. Raises ArchiveError,
     OSError.
     """
-    with reading(archive, name, limits) as found:
+    with reading(archive, name, HONEST) as found:
         return tuple(_sized(member, content) for member, content in found)
 
 

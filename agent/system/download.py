@@ -80,9 +80,7 @@ def download(
     return found
 
 
-def download_pinned(
-    asset: Asset, target: Path, *, progress: OnProgress = _silent, patience: Patience = Patience()
-) -> None:
+def download_pinned(asset: Asset, target: Path, *, patience: Patience = Patience()) -> None:
     """Exactly what ``asset`` says as ``target`` (0600); one that is already there is checked and taken.
 
     A transfer that broke off goes on where it stopped, also in a later call. What does not match is thrown away.
@@ -95,7 +93,7 @@ def download_pinned(
     discard(target)
     part = _part(target)
     resumed = part.exists()
-    transfer = _Transfer(asset.url, part, asset.size, asset.size, progress, patience)
+    transfer = _Transfer(asset.url, part, asset.size, asset.size, _silent, patience)
     try:
         transfer.run()
         found = digest(part)

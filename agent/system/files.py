@@ -41,10 +41,10 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     fsync_folder(path.parent)
 
 
-def write_unsynced(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_unsynced(path: Path, data: bytes) -> None:
     """``data`` as the whole content of ``path``, where losing it with the power does no harm and the reader knows a
     damaged one. A reader sees the old or the new file. Raises OSError."""
-    _replace({path: data}, mode)
+    _replace({path: data})
 
 
 def explained(error: OSError, path: Path) -> OSError:
@@ -87,7 +87,9 @@ def write_all(folder: Path, files: Mapping[Path, bytes], *, mode: int = 0o600) -
     fsync_folder(folder)
 
 
-def _replace(files: Mapping[Path, bytes], mode: int, *, durable: bool = False, synced_with: Path | None = None) -> None:
+def _replace(
+    files: Mapping[Path, bytes], mode: int = 0o600, *, durable: bool = False, synced_with: Path | None = None
+) -> None:
     """Give files of the same folder new content. It is on the disk before any has its name: with ``durable`` file by
     file, with ``synced_with`` by that folder's file system."""
     renames = {path: temporary_name(path) for path in files}
@@ -109,20 +111,20 @@ def _replace(files: Mapping[Path, bytes], mode: int, *, durable: bool = False, s
         raise
 
 
-def append_durable(path: Path, line: bytes, *, mode: int = 0o600) -> None:
+def append_durable(path: Path, line: bytes) -> None:
     """Appends one line and waits until it is on the disk. A torn last line is the reader's to skip."""
     created = not path.exists()
-    with opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, mode) as descriptor:
+    with opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW) as descriptor:
         os.write(descriptor, line)
         os.fsync(descriptor)
     if created:
         fsync_folder(path.parent)
 
 
-def read_bounded(path: Path | str, limit: int = READ_LIMIT, *, folder: int | None = None) -> bytes:
-    """The content of a regular file of at most ``limit`` bytes; a relative ``path`` begins in the open ``folder``.
-    Raises OSError, also for what is not a regular file (nothing here waits on a FIFO) and for more than ``limit``."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+def read_bounded(path: Path | str, limit: int = READ_LIMIT) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes. Raises OSError, also for what is not a regular file
+    (nothing here waits on a FIFO) and for more than ``limit``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)  # fdopen does not, where it is of a folder
         raise OSError(f"{path} is not a regular file")
