@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,12 +47,17 @@ def require_owned_repository(folder: Path) -> None:
 
 
 def _walk(place: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """All that is in ``place``, but for what goes meanwhile: a push to it has folders of its own for a moment."""
     folders = [place] if place.is_dir() else []
     while folders:
-        with os.scandir(folders.pop()) as entries:
+        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                yield Path(entry.path), entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                yield Path(entry.path), status
+                if stat.S_ISDIR(status.st_mode):
                     folders.append(Path(entry.path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,26 @@ def refused(repository: Path) -> str:
 
 def test_one_that_is_root_s_throughout_is_taken(repository: Path) -> None:
     assert Remote.parse(f"{repository}").url == f"{repository}"
+
+
+def test_what_goes_while_it_is_looked_at_is_in_nobody_s_way(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the folders of a push do: here with the first thing in them that is looked at."""
+    for push in ("one", "other"):
+        for name in ("aa", "bb"):
+            (repository / f"objects/tmp_objdir-incoming-{push}/{name}/deep").mkdir(parents=True)
+    judge, judged = local_repository.others_hand, list[Path]()
+
+    def gone(status: os.stat_result) -> str:
+        for push in (repository / "objects").glob("tmp_objdir-*"):
+            if status.st_ino in [push.stat().st_ino, *(path.stat().st_ino for path in push.iterdir())]:
+                judged.append(push)
+        if judged and judged[-1].exists() and status.st_ino != judged[-1].stat().st_ino:
+            shutil.rmtree(judged[-1])
+        return judge(status)
+
+    monkeypatch.setattr(local_repository, "others_hand", gone)
+    assert Remote.parse(f"{repository}").url == f"{repository}"
+    assert list((repository / "objects").glob("tmp_objdir-*")) == []
 
 
 PARTS = ["HEAD", "config", "packed-refs", "refs", "refs/heads", "refs/heads/deep", "refs/heads/deep/er/branch", "hooks"]
