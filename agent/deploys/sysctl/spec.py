@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, StrictInt, StrictStr, field_validator
+from pydantic import BeforeValidator, Field, StrictInt, StrictStr, field_validator
 
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name
 from agent.deploys.sysctl import keys
@@ -46,33 +46,21 @@ class Setting(NamedEntry):
         return text
 
 
-def _with_short_form(schema: dict[str, Any]) -> None:
-    """The JSON Schema of both forms: what ``settings`` holds may stand without it, and a value for a setting."""
-    entry = schema["properties"]["settings"]["additionalProperties"]
-    either = {"anyOf": [entry, {"type": ["integer", "string"]}]}
-    schema["properties"]["settings"]["additionalProperties"] = either
-    schema["additionalProperties"] = either
+def _as_setting(entry: object) -> object:
+    """A value alone is that of a setting."""
+    return entry if isinstance(entry, (Mapping, Setting)) else {"value": entry}
+
+
+SettingOrValue = Annotated[Setting, BeforeValidator(_as_setting, json_schema_input_type=Setting | int | str)]
 
 
 class SysctlSpec(ByName):
-    model_config = ConfigDict(json_schema_extra=_with_short_form)
-
     kind: ClassVar[str] = "sysctl"
     owned: ClassVar[Mapping[str, str]] = {"sysctl": "settings"}
     level: ClassVar[str] = "settings"
 
-    settings: dict[str, Setting] = Field(default_factory=dict)
+    settings: dict[str, SettingOrValue] = Field(default_factory=dict)
     """By name, as sysctl(8) takes it: net.ipv4.ip_forward. In the short form this level is left out."""
-
-    @field_validator("settings", mode="before")
-    @classmethod
-    def _values(cls, settings: Any) -> Any:
-        if not isinstance(settings, Mapping):
-            return settings
-        return {
-            name: entry if isinstance(entry, (Mapping, Setting)) else {"value": entry}
-            for name, entry in settings.items()
-        }
 
     @field_validator("settings")
     @classmethod
