@@ -9,6 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from agent.domain.pins import TOOL_NAME, ToolPin
 from agent.domain.text import printable
 from agent.errors import InventoryError, SettingsError, SourceError
@@ -52,21 +55,22 @@ def pin_python(tool: PythonTool, work: Path) -> ToolPin:
                 f"{tool.position}: {tool.name}: {tool.requirement} needs {printable(line, 80)}, which is no release",
                 hint="only wheels of a package index can be pinned by their hashes",
             )
-    named = [line for line in lines if _normal(_name(line)) == _normal(tool.distribution)]
+    own = canonicalize_name(tool.distribution)
+    named = [line for line in lines if canonicalize_name(_requirement(line).name) == own]
     scripts = _scripts(tool, named, work)
     commands = dict(tool.bin) or {script: script for script in scripts}
-    for command, script in commands.items():
-        if script not in scripts:
-            hint = f"it has {', '.join(scripts)}" if scripts else "it is a library"
-            raise InventoryError(
-                f"{tool.position}: {tool.name}: {tool.distribution} has no script {command}", hint=hint
-            )
-    if not commands:
+    lacking = next((command for command, script in commands.items() if script not in scripts), "")
+    if lacking or not commands:
         raise InventoryError(
-            f"{tool.position}: {tool.name}: {tool.distribution} has no scripts", hint="it is a library"
+            f"{tool.position}: {tool.name}: {tool.distribution} has no {f'script {lacking}' if lacking else 'scripts'}",
+            hint=f"it has {', '.join(scripts)}" if scripts else "it is a library",
         )
-    version = re.split(r"==|[ ;]", named[0])[1]
-    return ToolPin(tool.name, version, commands, requirements=tuple(sorted(lines)))
+    (version,) = _requirement(named[0]).specifier
+    return ToolPin(tool.name, version.version, commands, requirements=tuple(sorted(lines)))
+
+
+def _requirement(line: str) -> Requirement:
+    return Requirement(line.partition(" --hash")[0])
 
 
 def _compiled(tool: PythonTool, work: Path) -> list[str]:
@@ -122,12 +126,3 @@ def _environment() -> Mapping[str, str]:
     """The environment of the person who runs this, whose index, proxy and certificates count."""
     told = {ours: os.environ[theirs] for theirs, ours in _INDEX.items() if theirs in os.environ}
     return {"UV_SYSTEM_CERTS": "1", **told, **os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
-
-
-def _name(line: str) -> str:
-    return re.split(r"[=\[ ;]", line, maxsplit=1)[0]
-
-
-def _normal(name: str) -> str:
-    """PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
