@@ -147,24 +147,10 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
     unreadable = before.unreadable or after.unreadable
     for host in dict.fromkeys((*new, *old)):
         found.hosts += 1
-        if unreadable is not None:
-            found.untold[host] = unreadable
+        told = unreadable or _of_host(host, before if host in old else None, after if host in new else None)
+        if isinstance(told, str):
+            found.untold[host] = told
             continue
-        if host not in old or host not in new:
-            told = [Contrast("", HOST, Action.ADDED if host in new else Action.REMOVED)]
-            if host in new:
-                state = after.state(host)
-                if isinstance(state, str):
-                    found.untold[host] = state
-                    continue
-                nothing = replace(state, deploys=())
-                told += _of_states(nothing, state, before.files, after.files)
-        else:
-            states = before.state(host), after.state(host)
-            if isinstance(states[0], str) or isinstance(states[1], str):
-                found.untold[host] = next(state for state in states if isinstance(state, str))
-                continue
-            told = [*_of_host(before, after, host), *_of_states(states[0], states[1], before.files, after.files)]
         for contrast in told:
             shared = kinds.setdefault(contrast.identity, Shared(contrast, []))
             shared.hosts.append(host)
@@ -173,9 +159,19 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
     return found
 
 
-def _of_host(before: InventoryAt, after: InventoryAt, host: str) -> Iterator[Contrast]:
-    if differing := tuple(_properties(before.settings(host), after.settings(host))):
-        yield Contrast("", FLEET_FILE, Action.CHANGED, differing)
+def _of_host(host: str, before: InventoryAt | None, after: InventoryAt | None) -> list[Contrast] | str:
+    """What differs for ``host``, or why that cannot be told. None: it is not in the inventory."""
+    if after is None:
+        return [Contrast("", HOST, Action.REMOVED)]
+    was, now = before.state(host) if before is not None else None, after.state(host)
+    if isinstance(was, str) or isinstance(now, str):
+        return was if isinstance(was, str) else f"{now}"
+    if before is None or was is None:
+        added = Contrast("", HOST, Action.ADDED)
+        return [added, *_of_states(replace(now, deploys=()), now, after.files, after.files)]
+    settings = tuple(_properties(before.settings(host), after.settings(host)))
+    of_agent = [Contrast("", FLEET_FILE, Action.CHANGED, settings)] if settings else []
+    return [*of_agent, *_of_states(was, now, before.files, after.files)]
 
 
 def _of_states(
@@ -185,8 +181,9 @@ def _of_states(
         return
     old = {deploy.name: deploy for deploy in before.deploys}
     new = {deploy.name: deploy for deploy in after.deploys}
+    files = tuple(_properties(old_files, new_files))
     for name in dict.fromkeys((*new, *old)):
-        yield from _of_deploys(name, old.get(name), new.get(name), tuple(_properties(old_files, new_files)))
+        yield from _of_deploys(name, old.get(name), new.get(name), files)
     was, now = ([name for name in names if name in old and name in new] for names in (old, new))
     if was != now:
         yield Contrast("", ORDER, Action.CHANGED, (Property("deploys", was, now),))

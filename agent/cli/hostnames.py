@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
+from agent.domain.near import near
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
 
@@ -32,8 +32,8 @@ def choose_host(known: Iterable[str], wanted: str | None, own: Sequence[str], wh
     for name in names:
         if name in hosts:
             return name
-    near = get_close_matches(names[0], hosts, n=SHOWN) or hosts[:SHOWN]
-    listed = f"there are: {', '.join(near)}{', …' if len(hosts) > len(near) else ''}" if near else "it has no hosts"
+    shown = near(names[0], hosts, SHOWN) or hosts[:SHOWN]
+    listed = f"there are: {', '.join(shown)}{', …' if len(hosts) > len(shown) else ''}" if shown else "it has no hosts"
     called = "a host" if wanted is not None else "this machine, by the name of"
     raise InventoryError(
         f"{where} does not know {called} {names[0]}",

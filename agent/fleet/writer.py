@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -113,7 +112,25 @@ class StatusBranch:
         Displaced where there is a report of this host whose document is not ``expected`` (None: whatever it is).
         """
         seen = heads.get(self.branch)
-        once = partial(_publish_once, reports=reports, render=render, expected=expected, asking=asking)
+        known = {blob_id(document) for document in expected or ()}
+
+        def push(branch: Branch, tip: str | None) -> str:
+            own = branch.files(tip, report_path(reports[-1].report.host)) if reports and expected is not None else ()
+            if any(file.object_id not in known for file in own):
+                raise Displaced
+            more = asking.changes(_requests(branch, tip, asking.host)) if asking is not None else {}
+            if render is not None and reports:
+                more[PAGE] = render(_with_own(found_on(branch, tip), reports))
+            commits = [_commit(signed) for signed in reports]
+            if asking is not None and more and not commits:
+                at = min(asking.at, LATEST_DATE)
+                commits = [NewCommit(f"{asking.host}: asks to be admitted", asking.host, at, {})]
+            if not commits:
+                return tip or ""
+            commits[-1] = replace(commits[-1], files={**commits[-1].files, **more})
+            new = branch.write(tip, commits)
+            branch.push(new)
+            return new
 
         def attempt(branch: Branch) -> str:
             nonlocal seen
@@ -121,8 +138,8 @@ class StatusBranch:
             if believed is not None and branch.holds(believed):
                 # A branch that was deleted since refuses what is built on its tip, in words of the server's choice.
                 with suppress(ReportError):
-                    return once(branch, believed)
-            return once(branch, branch.fetch())
+                    return push(branch, believed)
+            return push(branch, branch.fetch())
 
         return self._insist(_left_out(render), attempt, deadline_s)
 
@@ -199,44 +216,10 @@ def _left_out(render: Render | None) -> str:
     return WITHOUT_REPORTS if render is None else WITHOUT_GIANTS
 
 
-def _publish_once(
-    branch: Branch,
-    tip: str | None,
-    *,
-    reports: Sequence[Signed],
-    render: Render | None,
-    expected: Collection[bytes] | None,
-    asking: Asking | None,
-) -> str:
-    if expected is not None and reports:
-        own = branch.files(tip, report_path(reports[-1].report.host))
-        if not _are(own, expected):
-            raise Displaced
-    more: dict[str, bytes | None] = {}
-    if asking is not None:
-        more |= asking.changes(_requests(branch, tip, asking.host))
-    if render is not None and reports:
-        more[PAGE] = render(_with_own(found_on(branch, tip), reports))
-    commits = [_commit(signed) for signed in reports]
-    if asking is not None and more and not commits:
-        commits = [NewCommit(f"{asking.host}: asks to be admitted", asking.host, min(asking.at, LATEST_DATE), {})]
-    if not commits:
-        return tip or ""
-    commits[-1] = replace(commits[-1], files={**commits[-1].files, **more})
-    new = branch.write(tip, commits)
-    branch.push(new)
-    return new
-
-
 def _requests(branch: Branch, commit: str | None, host: str) -> list[BranchFile]:
     """The requests for the name ``host``, and their signatures."""
     files = branch.files(commit, request_folder(host))
     return [file for file in files if requested_host(file.path.removesuffix(".sig")) == host]
-
-
-def _are(files: Sequence[BranchFile], expected: Collection[bytes]) -> bool:
-    known = {blob_id(document) for document in expected}
-    return all(file.object_id in known for file in files)
 
 
 def _commit(signed: Signed) -> NewCommit:
