@@ -11,11 +11,13 @@ import os
 import selectors
 import signal
 import subprocess
-from collections import deque
+import sys
 from queue import Queue
 from typing import BinaryIO
 
 from pyinfra.connectors.util import CommandOutput, OutputLine
+
+from agent.system.process import Tail
 
 HELD = 256 * 1024
 """Bytes of each stream of one command: more than is told of a whole operation."""
@@ -33,10 +35,10 @@ class Reading:
 
 def read_buffer(name: str, stream: BinaryIO, output_queue: Queue[OutputLine], **_printing: object) -> None:
     """A command's output line by line. All of it is read: a command that nobody listens to waits for ever."""
-    held = _Held(HELD if Reading.ends_only else None)
+    held = Tail(HELD if Reading.ends_only else sys.maxsize)
     while chunk := stream.read(_CHUNK):
         held.add(chunk)
-    for line in held.lines():
+    for line in _lines(held):
         output_queue.put(OutputLine(name, line))
 
 
@@ -54,7 +56,7 @@ def run(command: str, *, ends_only: bool = False) -> tuple[int, CommandOutput]:
         assert process.stdin is not None
         process.stdin.close()
         streams = {"stdout": process.stdout, "stderr": process.stderr}
-        held = {name: _Held(HELD if ends_only else None) for name in streams}
+        held = {name: Tail(HELD if ends_only else sys.maxsize) for name in streams}
         for name, stream in streams.items():
             selector.register(stream, selectors.EVENT_READ, held[name])  # type: ignore[arg-type]
         while selector.get_map():
@@ -63,7 +65,7 @@ def run(command: str, *, ends_only: bool = False) -> tuple[int, CommandOutput]:
                     key.data.add(chunk)
                 else:
                     selector.unregister(key.fileobj)
-    lines = [OutputLine(name, line) for name in held for line in held[name].lines()]
+    lines = [OutputLine(name, line) for name in held for line in _lines(held[name])]
     if process.returncode >= 0:
         return process.returncode, CommandOutput(lines)
     ended_by = -process.returncode
@@ -72,21 +74,6 @@ def run(command: str, *, ends_only: bool = False) -> tuple[int, CommandOutput]:
     return 128 + ended_by, CommandOutput(lines)
 
 
-class _Held:
-    """Chunks of a stream: all of them, or the last ones with at least ``size`` bytes."""
-
-    def __init__(self, size: int | None) -> None:
-        self._most = size
-        self._size = 0
-        self._chunks: deque[bytes] = deque()
-
-    def add(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        while self._most is not None and self._size - len(self._chunks[0]) >= self._most:
-            self._size -= len(self._chunks.popleft())
-
-    def lines(self) -> list[str]:
-        text = b"".join(self._chunks).decode(errors="replace")
-        # Only at line feeds, as when a stream is read line by line.
-        return [line.rstrip("\n") for line in io.StringIO(text, newline="\n")]
+def _lines(output: Tail) -> list[str]:
+    # Only at line feeds, as when a stream is read line by line.
+    return [line.rstrip("\n") for line in io.StringIO(output.kept.decode(errors="replace"), newline="\n")]

@@ -98,7 +98,7 @@ def run(
             start_new_session=True,
         )
     with started as process:
-        output, error = _Tail(output_limit), _Tail(OUTPUT_LIMIT)
+        output, error = Tail(output_limit), Tail(OUTPUT_LIMIT)
         conversation = _Conversation(process, input or b"", output, error)
         timed_out = False
         try:
@@ -118,7 +118,7 @@ def run(
     return Completed(process.returncode, output.kept, error.kept, timed_out, output.cut)
 
 
-class _Tail:
+class Tail:
     """The last ``limit`` bytes of a stream."""
 
     def __init__(self, limit: int) -> None:
@@ -144,7 +144,7 @@ class _Conversation:
     ``Popen.communicate`` does that too, and holds all that comes.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], input: bytes, output: _Tail, error: _Tail) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], input: bytes, output: Tail, error: Tail) -> None:
         self._process = process
         self._left = memoryview(input)
         self._selector = selectors.DefaultSelector()
@@ -177,7 +177,7 @@ class _Conversation:
             return len(self._left) > 0
         return False
 
-    def _read(self, descriptor: int, tail: _Tail) -> bool:
+    def _read(self, descriptor: int, tail: Tail) -> bool:
         chunk = os.read(descriptor, _CHUNK)
         tail.add(chunk)
         return bool(chunk)
