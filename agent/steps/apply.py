@@ -8,9 +8,8 @@ journal says that it began.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from agent.domain.desired import DesiredState
@@ -42,9 +41,10 @@ class _Decisions:
 
     plans: dict[str, DeployPlan] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    held: set[str] = field(default_factory=set)
-    times: list[int] = field(default_factory=list)
-    """When each operation ended, in order."""
+    put_off: bool = False
+    """Whether a deploy waits for its time."""
+    times: dict[str, list[int]] = field(default_factory=dict)
+    """By deploy, when each of its operations ended."""
     ended: dict[str, Status] = field(default_factory=dict)
     recorded: list[str] = field(default_factory=list)
 
@@ -93,14 +93,14 @@ def apply(
             made.there(deploy, found.changes, applied.get(deploy.name))
         if not allowed:
             if judged.put_off and planned.pending:
-                decided.held.add(deploy.name)
+                decided.put_off = True
             return Skip()
         decided.recorded += record_ownership(ledger, deploy, planned, clock())
         journal.begin(deploy.name, deploy.digest)
         return Execute(allowed)
 
     def operated(result: OperationResult) -> None:
-        decided.times.append(clock())
+        decided.times.setdefault(result.deploy, []).append(clock())
         progress.operated(result)
 
     def done(outcome: DeployOutcome) -> None:
@@ -119,9 +119,8 @@ def apply(
         on_done=done,
         earlier=permitted.plan,
     )
-    times = iter(decided.times)
     return Outcome(
-        tuple(_settled(outcome, decided, times) for outcome in outcomes),
+        tuple(_settled(outcome, decided) for outcome in outcomes),
         tuple(planned for planned in decided.plans.values() if planned.error is None),
         tuple(decided.recorded),
     )
@@ -141,15 +140,15 @@ def _intended(outcome: DeployOutcome, planned: DeployPlan | None) -> list[str]:
 _NOT_WELL = frozenset({Status.FAILED, Status.STOPPED, Status.SKIPPED})
 
 
-def _settled(outcome: DeployOutcome, decided: _Decisions, times: Iterator[int]) -> DeployOutcome:
+def _settled(outcome: DeployOutcome, decided: _Decisions) -> DeployOutcome:
     """The engine's word, and ours where the engine cannot know: when its operations ended, and why a deploy was passed
-    over. ``times`` are those of all operations from here on."""
+    over."""
     name = outcome.deploy
-    outcome = dataclasses.replace(outcome, times=tuple(islice(times, len(outcome.results))))
+    outcome = dataclasses.replace(outcome, times=tuple(decided.times.get(name, ())))
     if name in decided.skipped:
         return dataclasses.replace(outcome, status=Status.SKIPPED, error=decided.skipped[name])
     planned = decided.plans.get(name)
-    if planned is not None and planned.error is not None and decided.held:
+    if planned is not None and planned.error is not None and decided.put_off:
         # What it looks for may be what a deploy that waits for its time will create: still unknown, not failed.
         return dataclasses.replace(outcome, status=Status.HELD, error=planned.error)
     return outcome

@@ -28,6 +28,14 @@ class SignerStanding(StrEnum):
     """Signatures cannot be checked here."""
 
 
+_STANDINGS = {
+    **dict.fromkeys(NEVER_TRUSTED, SignerStanding.UNSIGNED),
+    ProblemKind.EXPIRED_KEY: SignerStanding.EXPIRED,
+    ProblemKind.WRONG_SIGNER: SignerStanding.REVOKED,
+}
+"""By why whoever vouched for it does not count."""
+
+
 def revoked(
     record: TrustRecord, *, mirror: Mirror, inventory: str, mode: TrustMode, anchors: Path, now: int
 ) -> TrustError | None:
@@ -51,15 +59,10 @@ def standing(record: TrustRecord, last: str, judge: SignatureVerifier) -> tuple[
     try:
         judge.in_force(record, last)
     except TrustError as error:
-        if error.kind in NEVER_TRUSTED:
-            return SignerStanding.UNSIGNED, error.message
-        if error.kind is ProblemKind.EXPIRED_KEY or (
-            error.kind is ProblemKind.WRONG_SIGNER and _counted(judge, record, last)
-        ):
-            return SignerStanding.EXPIRED, error.message
-        return (
-            SignerStanding.REVOKED if error.kind is ProblemKind.WRONG_SIGNER else SignerStanding.UNKNOWN
-        ), error.message
+        found = _STANDINGS.get(error.kind, SignerStanding.UNKNOWN)
+        if found is SignerStanding.REVOKED and _counted(judge, record, last):
+            found = SignerStanding.EXPIRED
+        return found, error.message
     return SignerStanding.COUNTS, ""
 
 
