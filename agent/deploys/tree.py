@@ -83,8 +83,7 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     """Deviations, parents first. Those that cannot be put right come last, so that the rest is done before one fails.
 
     ``root`` is the folder of the commit's files, ``repositories`` the one of other repositories' trees. Raises
-    DeployError when one of those files is missing or damaged, and OSError or UnsafePath when ``base`` itself cannot be
-    opened. Changes nothing.
+    DeployError when one of those files is missing or damaged. Changes nothing.
     """
     looking = _Survey(root, repositories)
     folders: dict[tuple[bool, str], list[tuple[int, Item]]] = {}

@@ -176,6 +176,13 @@ def followed(tree: Tree, path: str) -> str | None:
     return destination(path, target_of)
 
 
+def below(tree: Tree, folder: str) -> dict[str, Entry]:
+    """The files below a folder by their path in it."""
+    prefix = f"{folder.rstrip('/')}/".lstrip("/")
+    found = (entry for entry in tree.entries(folder.rstrip("/")) if entry.path.startswith(prefix))
+    return {entry.path.removeprefix(prefix): entry for entry in found}
+
+
 def nearest_path(tree: Tree, path: str) -> str | None:
     """The file or folder that somebody who wrote ``path`` may have meant: each part the name closest to it."""
     found = ""

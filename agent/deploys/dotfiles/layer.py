@@ -18,7 +18,7 @@ from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
 from agent.domain.near import near
-from agent.domain.tree import Entry, Tree
+from agent.domain.tree import Tree, below
 
 FOLDER = "dotfiles"
 STABLE = ".local/share/hostwright"
@@ -76,9 +76,9 @@ class Layer:
         pin = sources.pins.repository(self.repo) if self.repo is not None else None
         tree = sources.tree if pin is None else sources.repository(pin)
         folder = FOLDER if self.repo is None else self.repo.path
-        entries = _below(tree, posixpath.join(folder, self.name))
+        entries = below(tree, posixpath.join(folder, self.name))
         if not entries:
-            raise self._missing({path.partition("/")[0] for path in _below(tree, folder) if "/" in path})
+            raise self._missing({path.partition("/")[0] for path in below(tree, folder) if "/" in path})
         kept = {path: entry for path, entry in entries.items() if not matches(path, self.ways.ignore)}
         files = SetFiles(posixpath.join(folder, self.name) if self.repo is None else self._label, tree, kept)
         if faults := [*signs(files.name, kept, self.ways.layout), *self._stow_settings(tree, folder)]:
@@ -150,10 +150,3 @@ class Laid:
     files: SetFiles
     stable: str | None = None
     repository: str | None = None
-
-
-def _below(tree: Tree, folder: str) -> dict[str, Entry]:
-    """The files below a folder by their path in it."""
-    prefix = f"{folder.rstrip('/')}/".lstrip("/")
-    found = (entry for entry in tree.entries(folder.rstrip("/")) if entry.path.startswith(prefix))
-    return {entry.path.removeprefix(prefix): entry for entry in found}

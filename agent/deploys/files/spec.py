@@ -34,7 +34,7 @@ from agent.deploys.spec import Concrete, Sources, Spec, entry_named, require_con
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake
-from agent.domain.tree import nearest_path
+from agent.domain.tree import below, nearest_path
 
 PRIVATE_FILE = "private-file"
 """Kind of the claim on a file with a secret part. All its parts belong into one deploy: the first to run makes the
@@ -151,20 +151,18 @@ class _Items:
         return replace(item, text=text_of(origin, (item.path, field), self._sources, template=True))
 
     def _tree(self, path: str, entry: FileEntry, folder: str) -> Iterator[Item]:
-        prefix = f"{folder.rstrip('/')}/"
-        files = [file for file in self._sources.tree.entries(folder.rstrip("/")) if file.path.startswith(prefix)]
+        files = below(self._sources.tree, folder)
         if not files:
             near = nearest_path(self._sources.tree, folder)
             remedy = f"did you mean {near}?" if near else "name one with files in it; paths count from the top"
             self._faults.append(Fault(f"there is no folder {folder} in the config repo", remedy, (path, "tree")))
             return
         folders = {path}
-        for file in files:
+        for relative, file in files.items():
             try:
                 require_content(self._sources.tree, file, (path, "tree"))
             except Mistake as mistake:
                 self._faults += mistake.faults
-            relative = file.path.removeprefix(prefix)
             target = posixpath.join(path, relative)
             folders.update(posixpath.join(path, parent) for parent in parents(relative))
             if file.link:

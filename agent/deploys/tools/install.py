@@ -15,6 +15,7 @@ from agent.deploys.tools.store import Mark, ToolStore, damage, seal
 from agent.domain.digest import digest_of
 from agent.domain.pins import Asset, ToolPin
 from agent.domain.stand_in import LOOKED_AT, fetched_stand_in
+from agent.domain.text import some
 from agent.errors import Consequence, DeployError
 from agent.system import archive, download
 from agent.system.files import discard, fsync_folder
@@ -106,9 +107,8 @@ def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, 
     """``path``, behind which is a program of the tool's own now; zip archives made elsewhere know no modes."""
     target = Path(os.path.realpath(folder / path)) if path else folder
     if path is None or not target.is_file() or not target.is_relative_to(os.path.realpath(folder)):
-        shown = ", ".join(there[:_NAMED_FILES]) + (", …" if len(there) > _NAMED_FILES else "")
         raise DeployError(
-            f"{pin.name} {pin.version} has no program {wanted}; it has {shown or 'nothing'}",
+            f"{pin.name} {pin.version} has no program {wanted}; it has {some(there, _NAMED_FILES) or 'nothing'}",
             hint="correct `bin` in tools.yaml and run `hostwright lock` in the config repo",
             consequence=Consequence.STALL,
         )

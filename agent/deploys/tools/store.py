@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.domain import codec
+from agent.domain.text import some
 from agent.errors import Consequence, DeployError, SettingsError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
@@ -162,9 +163,7 @@ def damage(folder: Path, mark: Mark) -> str:
     """Say what of ``folder`` is not as ``mark`` says, in a few words; empty where all is. Files that came on top, such
     as what a tool itself keeps there, do not count."""
     judged = ((entry.path, _difference(f"{folder}/{entry.path}", entry, mark.owner)) for entry in mark.entries)
-    told = [f"{'its folder' if path == '.' else path} {reason}" for path, reason in judged if reason]
-    more = len(told) - _NAMED_REASONS
-    return ", ".join(told[:_NAMED_REASONS]) + (f" and {more} more" if more > 0 else "")
+    return some([f"{'its folder' if path == '.' else path} {why}" for path, why in judged if why], _NAMED_REASONS)
 
 
 def read_active(store: ToolStore, name: str) -> Active | None:
