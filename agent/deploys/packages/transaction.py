@@ -158,11 +158,9 @@ class Transaction:
         """The changes that apt takes together. The others have refusals then. A package that goes may take along
         another one that goes, as long as that one is not refused."""
         found = list(changes)
-        while True:
-            kept = self._by_halves((), found, [change.name for change in found if change.remove])
-            if len(kept) == len(found):
-                return kept
+        while len(kept := self._by_halves((), found, [change.name for change in found if change.remove])) < len(found):
             found = kept
+        return kept
 
     def _by_halves(
         self, before: Sequence[PackageChange], changes: Sequence[PackageChange], going: Collection[str]
