@@ -174,9 +174,11 @@ def _known() -> tuple[Packages, Collection[str]]:
 @lru_cache(maxsize=1)
 def _known_at(stamps: object) -> tuple[Packages, Collection[str]]:
     del stamps
+    packages = apt.query()
     automatic: set[str] = set()
     for stanza in _AUTO.read_text().split("\n\n") if _AUTO.exists() else ():
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
         if fields.get("Auto-Installed") == "1":
-            automatic |= {fields["Package"], f"{fields['Package']}:{fields['Architecture']}"}
-    return apt.query(), automatic
+            found = packages.by_name.get(f"{fields['Package']}:{fields['Architecture']}")
+            automatic |= {found.name} if found is not None else set()
+    return packages, automatic
