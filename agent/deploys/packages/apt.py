@@ -117,11 +117,16 @@ def ask(argv: Sequence[str]) -> str:
 
 
 def require(argv: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S, more: Mapping[str, str] | None = None) -> str:
-    """Run a command, with ``more`` in its environment, and return its output. Raises DeployError where it fails."""
+    """Run a command, with ``more`` in its environment, and return its output. Raises DeployError with the reason why it
+    failed, in its own words."""
     done = _run(argv, timeout_s, more)
+    if done.timed_out:
+        raise DeployError(f"apt was not done after {timeout_s:.0f} s", hint="the next cycle finishes what it began")
+    output, error = _output(done), done.error.decode(errors="replace")
     if not done.ok:
-        raise failure(done)
-    return _output(done)
+        found = refusals.complaints(output, error)
+        raise DeployError("; ".join(found) or done.complaint, hint=refusals.remedy(output, error))
+    return output
 
 
 def mend() -> None:
@@ -195,17 +200,6 @@ def wait_for(lock: Path) -> None:
 def environment() -> dict[str, str]:
     """The environment of apt and maintainer scripts: nothing in it leads to a question."""
     return {"PATH": _PATH, **passed_on(os.environ), **_SILENCE}
-
-
-def failure(completed: Completed) -> DeployError:
-    """An error with the reason why a run of apt failed, in its own words."""
-    if completed.timed_out:
-        return DeployError(
-            f"apt was not done after {RUN_TIMEOUT_S:.0f} s", hint="the next cycle finishes what it began"
-        )
-    output, error = (stream.decode(errors="replace") for stream in (completed.output, completed.error))
-    found = refusals.complaints(output, error)
-    return DeployError("; ".join(found) or completed.complaint, hint=refusals.remedy(output, error))
 
 
 def _run(argv: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S, more: Mapping[str, str] | None = None) -> Completed:

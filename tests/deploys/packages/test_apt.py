@@ -93,6 +93,11 @@ def test_maintainer_scripts_see_proxies_and_no_reason_to_ask(monkeypatch: pytest
     assert "PYTHONPATH" not in environment
 
 
+def test_a_run_that_takes_too_long_is_told_with_its_own_limit() -> None:
+    with pytest.raises(DeployError, match="not done after 0 s"):
+        apt.require(["sleep", "60"], timeout_s=0.01)
+
+
 def test_a_lock_that_is_free_is_not_kept(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     apt.wait_for(lock)
