@@ -9,7 +9,8 @@ links that stay inside, owned by whoever runs this, with modes 0755 and 0644.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -77,38 +78,36 @@ class _Writer:
         self.written: list[Member] = []
 
     def write(self, member: Member, content: Content | None) -> None:
-        above, _, name = member.path.rpartition("/")
         if member.type is Type.DIRECTORY:
             self._make(member.path)
         elif member.type is Type.LINK:
             self._links.append(member)  # last: until then nothing here leads anywhere
         else:
-            self._make(above)
-            with safe_open.folder(self._top, above, root_links=False) as parent:
+            with self._place(member.path) as (parent, name):
                 if content is not None:
                     _write(parent, name, content, executable=member.executable)
                 else:
-                    self._link_again(parent, name, member.target)
+                    with self._place(member.target) as (source, first):
+                        os.link(first, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         self.written.append(member)
 
     def write_links(self) -> None:
         for link in self._links:
-            above, _, name = link.path.rpartition("/")
-            self._make(above)
-            with safe_open.folder(self._top, above, root_links=False) as parent:
+            with self._place(link.path) as (parent, name):
                 os.symlink(link.target, name, dir_fd=parent)
 
-    def _link_again(self, parent: int, name: str, target: str) -> None:
-        above, _, first = target.rpartition("/")
-        with safe_open.folder(self._top, above, root_links=False) as source:
-            os.link(first, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+    @contextmanager
+    def _place(self, path: str) -> Iterator[tuple[int, str]]:
+        """The folder that ``path`` lies in, made where it is missing, and its name there."""
+        above, _, name = path.rpartition("/")
+        self._make(above)
+        with safe_open.folder(self._top, above, root_links=False) as parent:
+            yield parent, name
 
     def _make(self, path: str) -> None:
         if path in self._folders:
             return
-        above, _, name = path.rpartition("/")
-        self._make(above)
-        with safe_open.folder(self._top, above, root_links=False) as parent:
+        with self._place(path) as (parent, name):
             os.mkdir(name, 0o700, dir_fd=parent)
             with opened(name, FOLDER | os.O_NOFOLLOW, at=parent) as made:
                 os.fchmod(made, 0o755)
