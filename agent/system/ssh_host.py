@@ -148,10 +148,8 @@ class SshHost:
         on_line: Callable[[str], None] | None,
         timeout_s: float | None,
     ) -> Ran:
-        transport = self._client.get_transport()
-        assert transport is not None
         try:
-            channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
+            channel = _transport(self._client).open_session(timeout=CONNECT_TIMEOUT_S)
             channel.settimeout(timeout_s)
             channel.exec_command(shlex.join(argv))
             heard: list[str] = []
@@ -233,9 +231,7 @@ def _connected(login: Login, ask: Ask | None, opened: ExitStack, jumps: int) -> 
             password = ask(f"password of {user}@{login.host}: ")
             options["sock"] = dial()
             client.connect(name, port, password=password, **options)
-        transport = client.get_transport()
-        assert transport is not None
-        transport.set_keepalive(_KEEP_ALIVE_S)
+        _transport(client).set_keepalive(_KEEP_ALIVE_S)
     except paramiko.AuthenticationException as error:
         raise SourceError(
             f"{login.name} does not let {user} in: {error}",
@@ -268,9 +264,7 @@ def _socket(
                 f"{login.name}: several jump hosts in one line", hint=f"give {last} a ProxyJump of its own"
             )
         client, _ = _connected(way, ask, opened, jumps - 1)
-        transport = client.get_transport()
-        assert transport is not None
-        return transport.open_channel("direct-tcpip", address, ("", 0), timeout=CONNECT_TIMEOUT_S)
+        return _transport(client).open_channel("direct-tcpip", address, ("", 0), timeout=CONNECT_TIMEOUT_S)
     if command := told.get("proxycommand"):
         try:
             return paramiko.ProxyCommand(command)
@@ -280,6 +274,12 @@ def _socket(
     connection = socket.create_connection(address, timeout_s)
     opened.callback(connection.close)
     return connection
+
+
+def _transport(client: paramiko.SSHClient) -> paramiko.Transport:
+    transport = client.get_transport()
+    assert transport is not None, "it is connected"
+    return transport
 
 
 def _number(told: paramiko.SSHConfigDict, login: Login, name: str, otherwise: int) -> int:

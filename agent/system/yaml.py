@@ -149,7 +149,8 @@ class _Reader:
         self._json = _is_json(text)
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
-                self._stop(event.start_mark, "a second document begins here", "keep one document in a file")
+                place = self._position(event.start_mark)
+                self._stop(place, "a second document begins here", "keep one document in a file")
             self._take(event)
         if self.problems:
             raise YamlError(self.problems)
@@ -191,12 +192,12 @@ class _Reader:
 
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         kind: type[List] | type[Map] = List if isinstance(event, yaml.SequenceStartEvent) else Map
+        position = self._position(event.start_mark)
         if event.tag not in (_LIST_TAGS if kind is List else _MAP_TAGS):
-            self._complain(self._position(event.start_mark), *foreign_tag(event.tag))
+            self._complain(position, *foreign_tag(event.tag))
         if len(self._frames) == DEPTH_LIMIT:
-            self._stop(event.start_mark, f"nested deeper than {DEPTH_LIMIT} levels", "write it flatter")
-        in_brackets = bool(event.flow_style)
-        self._frames.append(_Frame(kind, self._position(event.start_mark), event.anchor, [], in_brackets))
+            self._stop(position, f"nested deeper than {DEPTH_LIMIT} levels", "write it flatter")
+        self._frames.append(_Frame(kind, position, event.anchor, [], bool(event.flow_style)))
 
     def _add(self, node: Node, size: int, anchor: str | None) -> None:
         if anchor is not None:
@@ -209,16 +210,13 @@ class _Reader:
         frame.size += size
         if frame.size > NODE_LIMIT:
             problem = f"more than {NODE_LIMIT} values once its aliases are written out"
-            raise YamlError(
-                [*self.problems, YamlProblem(node.position, problem, "name fewer anchors, or split the file")]
-            )
+            self._stop(node.position, problem, "name fewer anchors, or split the file")
 
     def _anchored(self, event: yaml.AliasEvent) -> tuple[Node, int]:
         if event.anchor is None or event.anchor not in self._anchors:
+            problem = f"*{event.anchor} is an alias, and no anchor &{event.anchor} ends before it"
             remedy = f'put it in quotes if it is a text: "*{event.anchor}"'
-            self._stop(
-                event.start_mark, f"*{event.anchor} is an alias, and no anchor &{event.anchor} ends before it", remedy
-            )
+            self._stop(self._position(event.start_mark), problem, remedy)
         return self._anchors[event.anchor]
 
     def _map(self, frame: _Frame) -> Map:
@@ -291,8 +289,8 @@ class _Reader:
     def _complain(self, position: Position, problem: str, remedy: str) -> None:
         self.problems.append(YamlProblem(position, problem, remedy))
 
-    def _stop(self, mark: _Mark, problem: str, remedy: str) -> NoReturn:
-        raise YamlError([*self.problems, YamlProblem(self._position(mark), problem, remedy)])
+    def _stop(self, position: Position, problem: str, remedy: str) -> NoReturn:
+        raise YamlError([*self.problems, YamlProblem(position, problem, remedy)])
 
     def _position(self, mark: _Mark) -> Position:
         return Position(self._file, mark.line + 1, mark.column + 1)
