@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.system import yaml
-from agent.system.document import Map, Node, Position, Scalar, plain
+from agent.system.document import Key, Map, Node, Position, Scalar, plain
 
 _EMPTY = re.compile(r"(?P<key>\s*hosts:)\s*(\{\s*\}|null|~)?(?P<comment>\s*(#.*)?)")
 
@@ -17,7 +17,7 @@ def with_host(text: str, group: str, host: str) -> str | None:
     that are not written one a line. Raises YamlError."""
     node = yaml.load(text.encode(), "hosts.yaml")
     found = _group(node, group)
-    if found is None or not isinstance(found, Map) or "hosts" not in found.values:
+    if found is None or "hosts" not in found.values:
         return None
     hosts, lines = found.values["hosts"], text.splitlines(keepends=True)
     line_end = "\r\n" if "\r\n" in text else "\n"
@@ -64,29 +64,22 @@ def without_host(text: str, host: str) -> str | None:
     return written if places and same and not _keys(after, host) else None
 
 
+def _groups(node: Node | None) -> Iterator[tuple[Key, Map]]:
+    """Each group that has any entries, at the top or among the children of another."""
+    for name, group in node.values.items() if isinstance(node, Map) else ():
+        if isinstance(group, Map):
+            yield name, group
+            yield from _groups(group.values.get("children"))
+
+
+def _group(node: Node | None, name: str) -> Map | None:
+    return next((group for each, group in _groups(node) if each == name), None)
+
+
 def _keys(node: Node | None, host: str) -> list[Position]:
     """Where ``host`` stands among the hosts of any group."""
-    if not isinstance(node, Map):
-        return []
-    found: list[Position] = []
-    for inner in node.values.values():
-        hosts = inner.values.get("hosts") if isinstance(inner, Map) else None
-        found += [hosts.keys[host]] if isinstance(hosts, Map) and host in hosts.keys else []
-        found += _keys(inner.values.get("children"), host) if isinstance(inner, Map) else []
-    return found
-
-
-def _group(node: Node | None, name: str) -> Node | None:
-    """The group ``name``, at the top or among the children of another."""
-    if not isinstance(node, Map):
-        return None
-    for key, inner in node.values.items():
-        if key == name:
-            return inner
-        children = inner.values.get("children") if isinstance(inner, Map) else None
-        if (found := _group(children, name)) is not None:
-            return found
-    return None
+    hosts = (group.values.get("hosts") for _, group in _groups(node))
+    return [each.keys[host] for each in hosts if isinstance(each, Map) and host in each.keys]
 
 
 def _end(lines: list[str], line: int, indent: int) -> int:
@@ -105,7 +98,7 @@ def _same_but(before: Node | None, after: Node | None, group: str, host: str) ->
     if before is None or after is None:
         return False
     found = _group(after, group)
-    hosts = found.values.get("hosts") if isinstance(found, Map) else None
+    hosts = found.values.get("hosts") if found is not None else None
     if not isinstance(hosts, Map) or host not in hosts.values or not isinstance(hosts.values[host], Scalar):
         return False
     if len(_keys(after, host)) != len(_keys(before, host)) + 1:

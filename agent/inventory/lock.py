@@ -251,7 +251,10 @@ def lock_text(lock: Lock) -> str:
     agent = lock.agent
     said: Any = _without_empty(
         version=1,
-        agent=agent and _agent(agent, lock.agent_asked),
+        agent=agent
+        and _without_empty(
+            version=agent.version, asked=lock.agent_asked, requirements=_requirements(agent.requirements)
+        ),
         tools={name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())},
         repositories=[_without_empty(**to_plain(pin)) for _, pin in sorted(lock.repositories.items())],
         secrets={name: _secret(pin) for name, pin in sorted(lock.secrets.items())},
@@ -285,10 +288,6 @@ def _lines(requirements: Iterable[LockedRequirement]) -> tuple[str, ...]:
 def _requirements(lines: Iterable[str]) -> list[dict[str, Any]]:
     parts = (line.split(_HASH) for line in sorted(lines))
     return [{"requirement": requirement, "hashes": sorted(hashes)} for requirement, *hashes in parts]
-
-
-def _agent(pin: AgentPin, asked: str | None) -> dict[str, Any]:
-    return {"version": pin.version, "asked": asked, "requirements": _requirements(pin.requirements)}
 
 
 def _secret(pin: SecretPin) -> dict[str, Any]:

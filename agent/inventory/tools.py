@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -54,11 +54,8 @@ class ArchiveTool:
     assets: Mapping[str, WantedAsset]
     found: frozenset[str]
     position: Position
-
-    @property
-    def exact(self) -> bool:
-        """Whether it asks for one version."""
-        return True
+    exact: ClassVar = True
+    """Whether it asks for one version."""
 
 
 @dataclass(frozen=True, slots=True)
