@@ -271,3 +271,9 @@ def test_a_first_line_with_options_of_ansible_s_templates_is_refused(repo: Repo)
 
 def test_a_template_file_keeps_its_last_newline(repo: Repo) -> None:
     assert repo.load().sources("web1").render("name = {{ owner }}\n", "x.j2") == "name = ann\n"
+
+
+def test_a_variable_of_another_host_is_read_whatever_its_name(repo: Repo) -> None:
+    repo.write("host_vars/db1.yaml", "part: 1\nsettled: 2\nfunctions: 3")
+    repo.write("host_vars/web1.yaml", "x: '{{ [hostvars.db1.part, hostvars.db1.settled, hostvars.db1.functions] }}'")
+    assert repo.load().values("web1").settled("x") == [1, 2, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NoReturn
 
@@ -131,6 +131,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if __function not in _MAKING:
                 require_open(*args, *named.values())
         return super().call(__context, __function, *args, **named)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """As Jinja2's, but of ``hostvars`` and of a host's values what they hold comes before their own methods."""
+        own = isinstance(obj, Mapping) and not isinstance(obj, dict)
+        return self.getitem(obj, attribute) if own else super().getattr(obj, attribute)
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         if not isinstance(obj, (list, dict)) or attribute.startswith("_"):
