@@ -52,7 +52,6 @@ class HostSources:
 
     tree: Tree
     values: HostValues
-    renderer: Renderer
     pins: Pins
     inventory: str
     others: OtherRepositories
@@ -61,7 +60,7 @@ class HostSources:
         return self.others.tree(pin)
 
     def render(self, template: str, origin: str) -> str:
-        return self.renderer.text(template, self.values, Position(origin))
+        return self.values.text(template, Position(origin))
 
 
 @dataclass(eq=False)
@@ -166,7 +165,7 @@ class Environment:
 
     def sources(self, host: str) -> HostSources:
         """The files and values that a spec of ``host`` may use. Raises InventoryError (``host-unknown``)."""
-        return HostSources(self.tree, self.values(host), self._renderer, self.pins, self.name, self.others)
+        return HostSources(self.tree, self.values(host), self.pins, self.name, self.others)
 
     def values(self, host: str) -> HostValues:
         """The host's variables as templates see them. Raises InventoryError (``host-unknown``)."""
@@ -199,8 +198,7 @@ class Environment:
             return ()
         plays = [play for play, hosts in self._plays if host in hosts]
         broken = {name for play in plays for name in play.broken}
-        variables, lineage = self.inventory.variables(host), self.inventory.lineage(host)
-        merge = PlayMerge(lineage, values, variables, self._renderer, complaints, broken)
+        merge = PlayMerge(self.inventory.lineage(host), values, complaints, broken)
         return merge.deploys(mention for play in plays for mention in play.mentions)
 
     def _concretes(self, complaints: Complaints) -> ConcreteDeploys:

@@ -18,11 +18,10 @@ from agent.domain.fault import Path
 from agent.domain.sealed import holds_sealed
 from agent.errors import InventoryError
 from agent.inventory import validation
-from agent.inventory.ansible.groups import Variables
 from agent.inventory.arguments import read_checks, read_spec
 from agent.inventory.complaint import Complained, Complaints, nearest
 from agent.inventory.site import Mention
-from agent.inventory.template.render import HostValues, Renderer, TemplateProblem, render
+from agent.inventory.template.render import HostValues, TemplateProblem
 from agent.system.document import key_text
 from agent.system.yaml import Node, Position, Value, locate
 
@@ -83,8 +82,6 @@ class PlayMerge:
     lineage: tuple[str, ...]
     """Its groups, each behind those whose variables it may override."""
     values: HostValues
-    variables: Variables
-    renderer: Renderer
     complaints: Complaints
     _broken: set[str]
     """Deploys that were complained of: who needs them is not to blame."""
@@ -154,7 +151,7 @@ class PlayMerge:
 
     def _rendered(self, node: Node, path: Path) -> Value:
         problems: list[TemplateProblem] = []
-        value = render(node, self.values, self.renderer, problems)
+        value = self.values.rendered(node, problems)
         for problem in problems:
             self.complaints.add(problem.position, path, problem.problem, problem.remedy)
         if problems:
@@ -173,7 +170,7 @@ class PlayMerge:
         """The data of a deploy file: host name, groups, rendered variables, and ``with`` laid over them."""
         if self._data is None:
             self._data = {}
-            for name, node in self.variables.items():
+            for name, node in self.values.nodes.items():
                 try:
                     self._data[name] = self._json(self.values.settled(name), node.position, (name,))
                 except TemplateProblem as error:

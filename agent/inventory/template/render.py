@@ -100,7 +100,7 @@ class HostValues(Mapping[str, object]):
     """The variables of one host as templates see them: rendered on demand, part by part, each once. Magic names come
     first. ``functions``: those that templates of this host may call beside the sandbox's own."""
 
-    _nodes: Mapping[str, Node]
+    nodes: Mapping[str, Node]
     _magic: Mapping[str, object]
     _renderer: Renderer
     functions: MutableMapping[str, Any] = field(default_factory=dict)
@@ -110,20 +110,20 @@ class HostValues(Mapping[str, object]):
     def __getitem__(self, name: str) -> object:
         if name in self._magic:
             return self._magic[name]
-        if name not in self._nodes:
+        if name not in self.nodes:
             return NOT_HERE[name]
         if name not in self._found:
-            self._found[name] = self.part(self._nodes[name], name)
+            self._found[name] = self.part(self.nodes[name], name)
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._nodes, **self._magic})
+        return iter({**self.nodes, **self._magic})
 
     def __len__(self) -> int:
-        return len(self._nodes.keys() | self._magic.keys())
+        return len(self.nodes.keys() | self._magic.keys())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._magic or name in self._nodes
+        return name in self._magic or name in self.nodes
 
     def settled(self, name: str) -> Value:
         """The value of ``name`` as plain data. Raises TemplateProblem; KeyError for an unknown name."""
@@ -131,7 +131,34 @@ class HostValues(Mapping[str, object]):
         try:
             return settled(found)
         except TemplateError as error:
-            raise _problem(error, "", self, self._nodes[name].position) from error
+            raise _problem(error, "", self, self.nodes[name].position) from error
+
+    def text(self, template: str, position: Position) -> str:
+        """The text of ``template``. Raises TemplateProblem."""
+        return self._renderer.text(template, self, position)
+
+    def rendered(self, node: Node, problems: list[TemplateProblem]) -> Value:
+        """``node`` with every string rendered; keys are not templates. Adds to ``problems``."""
+        try:
+            return settled(self._rendered(node, problems), sealed=True)
+        except TemplateError as error:
+            problems.append(_problem(error, "", self, node.position))
+        return None
+
+    def _rendered(self, node: Node, problems: list[TemplateProblem]) -> Value:
+        if isinstance(node, List):
+            return [self._rendered(item, problems) for item in node.items]
+        if isinstance(node, Map):
+            return {key: self._rendered(value, problems) for key, value in node.values.items()}
+        if not isinstance(node.value, str) or isinstance(node.value, Unsafe):
+            return node.value
+        try:
+            return settled(self._renderer.value(node.value, self, node.position))
+        except TemplateProblem as problem:
+            problems.append(problem)
+        except TemplateError as error:
+            problems.append(_problem(error, node.value, self, node.position))
+        return None
 
     def part(self, node: Node, label: str) -> object:
         """The value of ``node``; an ``Absent`` where it needs something that is undefined. Raises TemplateProblem."""
@@ -181,31 +208,6 @@ class HostVars(Mapping[str, HostValues]):
 
     def __len__(self) -> int:
         return len(self._hosts)
-
-
-def render(node: Node, names: HostValues, renderer: Renderer, problems: list[TemplateProblem]) -> Value:
-    """``node`` with every string rendered over ``names``; keys are not templates. Adds to ``problems``."""
-    try:
-        return settled(_rendered(node, names, renderer, problems), sealed=True)
-    except TemplateError as error:
-        problems.append(_problem(error, "", names, node.position))
-    return None
-
-
-def _rendered(node: Node, names: HostValues, renderer: Renderer, found: list[TemplateProblem]) -> Value:
-    if isinstance(node, List):
-        return [_rendered(item, names, renderer, found) for item in node.items]
-    if isinstance(node, Map):
-        return {key: _rendered(value, names, renderer, found) for key, value in node.values.items()}
-    if isinstance(node.value, str) and not isinstance(node.value, Unsafe):
-        try:
-            return settled(renderer.value(node.value, names, node.position))
-        except TemplateProblem as problem:
-            found.append(problem)
-        except TemplateError as error:
-            found.append(_problem(error, node.value, names, node.position))
-        return None
-    return node.value
 
 
 def _require_no_token(text: str, position: Position) -> None:
