@@ -12,9 +12,10 @@ import itertools
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ __all__ = ["Decision", "Engine", "Execute", "FoundDeploy", "Skip"]
 REPOSITORIES = Paths().repositories
 
 
+@dataclass(eq=False, kw_only=True)
 class Engine:
     """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
     to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock.
@@ -58,30 +60,21 @@ class Engine:
     plan tells the answers to what its looks rest on, too. ``unseal``: puts secrets into
     the arguments of a deploy, whose commit's files lie in a folder; raises Lacking."""
 
-    def __init__(
-        self,
-        *,
-        work: Path,
-        timeout_s: int,
-        inherit: tuple[int, ...] = (),
-        python: str = sys.executable,
-        repositories: Path = REPOSITORIES,
-        traced: bool = False,
-        unseal: Callable[[Any, Path], Any] = nothing_sealed,
-    ) -> None:
-        self._work = work
-        self._timeout_s = timeout_s
-        self._inherit = inherit
-        self._python = python
-        self._preloaded = Preloaded(python)
-        self._repositories = repositories
-        self._traced = traced
-        self._unseal = unseal
-        self._child: Child | None = None
-        self.stopped = False
-        """True once somebody has asked for the end."""
-        self.unconfined = ""
-        """The reason why plans are not confined here; empty where they are, or none was made yet."""
+    work: Path
+    timeout_s: int
+    inherit: tuple[int, ...] = ()
+    python: str = sys.executable
+    repositories: Path = REPOSITORIES
+    traced: bool = False
+    unseal: Callable[[Any, Path], Any] = nothing_sealed
+    stopped: bool = field(default=False, init=False)
+    """True once somebody has asked for the end."""
+    unconfined: str = field(default="", init=False)
+    """The reason why plans are not confined here; empty where they are, or none was made yet."""
+    _child: Child | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._preloaded = Preloaded(self.python)
 
     def plan(
         self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None = None
@@ -107,7 +100,7 @@ class Engine:
             part = replace(state, deploys=tuple(deploys))
             confined = looking is Looking.CONFINED
             outcomes += self._converse(
-                part, root, interrupted, EngineCaller(look), earlier, confined=confined, traced=self._traced
+                part, root, interrupted, EngineCaller(look), earlier, confined=confined, traced=self.traced
             )
         if any(outcome.error == STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
@@ -173,8 +166,8 @@ class Engine:
         outcomes: list[DeployOutcome] = []
         over = ""
         stopped_before = self.stopped
-        make_private_folder(self._work)
-        with tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp, ExitStack() as stack:
+        make_private_folder(self.work)
+        with tempfile.TemporaryDirectory(prefix="engine-", dir=self.work) as temp, ExitStack() as stack:
             begin = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             forks_itself = self._may_fork_itself(state)
             child = self._child_of(begin, self._fork_itself if forks_itself else self._fork_preloaded, confined)
@@ -190,7 +183,7 @@ class Engine:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
                     shows, waits = deploy.built_in or not deploy.secrets, waiting[deploy.name]
-                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=waits)
+                    talk = DeployTalk(deploy.name, child, time.monotonic() + self.timeout_s, caller, shows, waits)
                     outcome = self._settled(talk, unsent)
                     over, unsent = talk.over, None
                 outcomes.append(outcome)
@@ -203,7 +196,7 @@ class Engine:
         try:
             child = None
             if confined and not self.unconfined:
-                child, self.unconfined = await_confined(fork(begin, True), self._timeout_s)
+                child, self.unconfined = await_confined(fork(begin, True), self.timeout_s)
             return child or fork(begin, False)
         except OSError as error:
             raise DeployError(
@@ -214,9 +207,9 @@ class Engine:
 
     def _fork_preloaded(self, begin: Begin, confined: bool) -> Child:
         """A fork of the preloaded process. It waits for its orders."""
-        folder, keep = (begin.temp, ()) if confined else (None, self._inherit)
+        folder, keep = (begin.temp, ()) if confined else (None, self.inherit)
         pyinfra = any(order.source is not None for order in begin.deploys)
-        return self._preloaded.child(folder, pyinfra=pyinfra, timeout_s=self._timeout_s, keep=keep)
+        return self._preloaded.child(folder, pyinfra=pyinfra, timeout_s=self.timeout_s, keep=keep)
 
     def _fork_itself(self, begin: Begin, confined: bool) -> Child:
         """A fork of this process. It knows its orders. What it needs is loaded before it, and stays loaded."""
@@ -224,13 +217,13 @@ class Engine:
 
         orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
         known = replace(begin, deploys=tuple(orders))  # as they would have been read
-        folder, keep = (begin.temp, ()) if confined else (None, self._inherit)
+        folder, keep = (begin.temp, ()) if confined else (None, self.inherit)
         return forked.Forked(partial(runner.main, folder, known), keep)
 
     def _may_fork_itself(self, state: DesiredState) -> bool:
         """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""
         ours = all(deploy.built_in for deploy in state.deploys)
-        return ours and not mask.values() and self._python == sys.executable and forked.may_fork()
+        return ours and not mask.values() and self.python == sys.executable and forked.may_fork()
 
     def _order(
         self, deploy: DesiredDeploy, root: Path, interrupted: frozenset[str], earlier: DeployPlan | None
@@ -240,12 +233,12 @@ class Engine:
         arguments, data = deploy.arguments, deploy.data
         waiting: Mapping[str, Hold] = {}
         if deploy.secrets and deploy.built_in and deploy.kind == "users":
-            arguments, waiting = passwords_apart(arguments, lambda account: self._unseal(account, root))
+            arguments, waiting = passwords_apart(arguments, lambda account: self.unseal(account, root))
         elif deploy.secrets:
-            arguments = self._unseal(arguments, root)
+            arguments = self.unseal(arguments, root)
         if holds_sealed(data):
-            data = self._unseal(data, root)
-        own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
+            data = self.unseal(data, root)
+        own = str(self.repositories / deploy.repository.tree) if deploy.repository else None
         look = None
         # An earlier look may have been made with another value of a secret, or without it.
         if deploy.built_in and not deploy.secrets and earlier is not None and earlier.trace and earlier.known:
@@ -260,7 +253,7 @@ class Engine:
         except TimedOutError:
             talk.child.kill()
             talk.over = f"the engine was ended together with {talk.deploy}"
-            return talk.cut_off(f"did not end within {self._timeout_s} s")
+            return talk.cut_off(f"did not end within {self.timeout_s} s")
         except ChildEndedError as end:
             if end.code == STOPPED_STATUS or (self.stopped and end.code == -signal.SIGTERM):
                 talk.over = STOPPED

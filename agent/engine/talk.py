@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import Hold
@@ -45,30 +45,20 @@ class EngineCaller:
     on_done: Callable[[DeployOutcome], None] = ignore
 
 
+@dataclass(slots=True)
 class DeployTalk:
-    """The talk with the child about one deploy."""
+    """The talk with the child about one deploy, until ``deadline`` (monotonic clock). ``shows``: False where a diff may
+    hold a secret that this process never knew, such as the value before. ``waiting``: as of ``FoundDeploy``."""
 
-    def __init__(
-        self,
-        deploy: str,
-        child: Child,
-        timeout_s: int,
-        caller: EngineCaller,
-        *,
-        shows: bool,
-        waiting: Mapping[str, Hold],
-    ) -> None:
-        """``shows``: False where a diff may hold a secret that this process never knew, such as the value before.
-        ``waiting``: as of ``FoundDeploy``."""
-        self.deploy = deploy
-        self.child = child
-        self._shows = shows
-        self._waiting = waiting
-        self.over = ""
-        """The reason why no later deploy can be talked about."""
-        self._deadline = time.monotonic() + timeout_s
-        self._caller = caller
-        self._results: list[OperationResult] = []
+    deploy: str
+    child: Child
+    deadline: float
+    caller: EngineCaller
+    shows: bool
+    waiting: Mapping[str, Hold]
+    over: str = ""
+    """The reason why no later deploy can be talked about."""
+    _results: list[OperationResult] = field(default_factory=list)
 
     def ended(self, status: Status, error: str = "") -> DeployOutcome:
         return DeployOutcome(self.deploy, status, tuple(self._results), error)
@@ -83,10 +73,10 @@ class DeployTalk:
         found = self._receive()
         if not isinstance(found, FoundDeploy):
             raise ProtocolError(f"{found.type} before {self.deploy} was prepared")
-        found = replace(found, trace=public_trace(self.deploy, found.trace), lacks=None, waiting=self._waiting)
-        if not self._shows:
+        found = replace(found, trace=public_trace(self.deploy, found.trace), lacks=None, waiting=self.waiting)
+        if not self.shows:
             found = replace(found, changes=tuple(replace(each, diff=None, private=True) for each in found.changes))
-        decision = self._caller.decide(found)
+        decision = self.caller.decide(found)
         if found.error is not None:
             return self.ended(Status.FAILED, found.error)
         self.child.forget_words()  # from here on the next deploy may be the one that ends it
@@ -96,11 +86,11 @@ class DeployTalk:
         while True:
             match self._receive():
                 case Started(resource=resource, operation=operation):
-                    self._caller.on_started(self.deploy, resource, operation)
+                    self.caller.on_started(self.deploy, resource, operation)
                 case Operated(results=results):
                     for result in results:
                         self._results.append(result)
-                        self._caller.on_operated(result)
+                        self.caller.on_operated(result)
                 case Done(status=status, error=error):
                     self.over = STOPPED if status is Status.STOPPED else ""
                     return self.ended(status, error)
@@ -108,10 +98,10 @@ class DeployTalk:
                     raise ProtocolError(f"{other.type} while {self.deploy} runs")
 
     def _send(self, message: Message) -> None:
-        self.child.send(encode(message), self._deadline)
+        self.child.send(encode(message), self.deadline)
 
     def _receive(self) -> Message:
-        message = decode(self.child.receive(self._deadline))
+        message = decode(self.child.receive(self.deadline))
         about = message.results if isinstance(message, Operated) else (message,)
         for named in {getattr(each, "deploy", "") for each in about}:
             if named != self.deploy:

@@ -7,7 +7,7 @@ DesiredState, Leaving ─PolicyInput→ PolicyVerdict → a Hold on each removal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.plan import Change, DeployPlan, Hold, HoldKind, Plan
@@ -33,25 +33,23 @@ from agent.system.rego import RegoError, has_interpreter
 MESSAGES_TOLD = 3
 
 
+@dataclass(slots=True, eq=False)
 class HostPolicies:
     """The policies of the commit aimed at, asked about the plans of one host. Where nothing would change, and where
     there are no policies, nothing is asked and no interpreter is started. ``tree`` gives the commit's files."""
 
-    def __init__(
-        self, tree: Callable[[], Tree], state: DesiredState, *, inventory: str, groups: tuple[str, ...]
-    ) -> None:
-        self._tree = tree
-        self._state = state
-        self._inventory = inventory
-        self._groups = groups
-        self._policies: Policies | None = None
-        self._plan: Plan | None = None
-        self._asked_removals = PolicyPlan()
-        self._removal_denials: tuple[RuleMessage, ...] = ()
-        self.warned: tuple[str, ...] = ()
-        """What the rules warn of, in words."""
-        self.failure: InventoryError | None = None
-        """Why they could not be asked."""
+    tree: Callable[[], Tree]
+    state: DesiredState
+    inventory: str
+    groups: tuple[str, ...]
+    warned: tuple[str, ...] = ()
+    """What the rules warn of, in words."""
+    failure: InventoryError | None = None
+    """Why they could not be asked."""
+    _policies: Policies | None = None
+    _plan: Plan | None = None
+    _asked_removals: PolicyPlan = field(default_factory=PolicyPlan)
+    _removal_denials: tuple[RuleMessage, ...] = ()
 
     def deploy_holds(self, plan: Plan) -> dict[str, Hold]:
         """By deploy, the hold on it."""
@@ -62,8 +60,8 @@ class HostPolicies:
             denials = self._ask_rules(_change_input(plan))
         except InventoryError as error:
             self.failure = error
-            return dict.fromkeys((deploy.name for deploy in self._state.deploys), Hold(HoldKind.POLICY, error.message))
-        return _deploy_holds(self._state, denials)
+            return dict.fromkeys((deploy.name for deploy in self.state.deploys), Hold(HoldKind.POLICY, error.message))
+        return _deploy_holds(self.state, denials)
 
     def hold_now(self, planned: DeployPlan) -> Hold | None:
         """The hold on a deploy whose turn has come: the rules are asked again unless they would be told the same
@@ -89,7 +87,7 @@ class HostPolicies:
                 self.failure = error
                 self._removal_denials = (RuleMessage("", error.message),)
             self._asked_removals = removals
-        return _with_holds(leaving, self._state, self._removal_denials)
+        return _with_holds(leaving, self.state, self._removal_denials)
 
     def hold_named(self, leaving: Leaving) -> Leaving:
         """``leaving`` with a hold on each removal that the last answer of ``hold_denied`` denies by its key. Nothing
@@ -104,12 +102,12 @@ class HostPolicies:
 
     def _ask_rules(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
         """What the rules deny of ``plan``; what they warn of is added to ``warned``. Raises InventoryError."""
-        self._policies = self._policies or policies_of(self._tree())
+        self._policies = self._policies or policies_of(self.tree())
         if not self._policies.modules:
             return ()
         if not has_interpreter():
             raise InventoryError(NO_INTERPRETER[0], hint=NO_INTERPRETER[1], kind=ProblemKind.LIBRARY_MISSING)
-        asked = policy_input(self._state, inventory=self._inventory, groups=self._groups, plan=plan)
+        asked = policy_input(self.state, inventory=self.inventory, groups=self.groups, plan=plan)
         try:
             [verdict] = self._policies.judge([asked])
         except RegoError as error:

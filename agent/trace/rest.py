@@ -95,14 +95,9 @@ def read(path: Path) -> Rest | None:
 
 
 def _has_its_types(rest: Rest) -> bool:
-    numbers = (rest.until, rest.fetch_s, rest.drift_s, rest.plan_s)
-    return (
-        all(type(number) is int for number in numbers)
-        and type(rest.watch) is bool
-        and type(rest.offered) is str
-        and type(rest.checks) is list
-        and all(command is None or _is_command(*command) for command in (rest.ask, rest.probe))
-    )
+    given = vars(rest)
+    plain = all(type(given[name]) is type(value) for name, value in vars(Rest()).items() if value is not None)
+    return plain and all(command is None or _is_command(*command) for command in (rest.ask, rest.probe))
 
 
 def _is_command(argv: object, environment: object, timeout_s: object) -> bool:

@@ -81,7 +81,7 @@ def test_a_deploy_that_does_not_end_in_time_is_killed_with_what_it_started(bench
     bench.deploy("after", AFTER)
     engine = bench.engine()
     engine.plan(bench.state(), bench.root, frozenset())  # loads pyinfra, which may take as long on a busy machine
-    engine._timeout_s = 2
+    engine.timeout_s = 2
     outcomes = bench.apply(engine=engine)
     assert (outcomes["hangs"].status, outcomes["hangs"].error) == (Status.FAILED, "did not end within 2 s")
     assert outcomes["after"].status is Status.SKIPPED
