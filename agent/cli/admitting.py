@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cli.commands.secret import own_keys
-from agent.cli.desk import Desk
-from agent.cli.draft import commit_or_tell
+from agent.cli.desk import Desk, commit_or_tell
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import HostwrightError

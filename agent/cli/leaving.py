@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from agent.cli.desk import Desk
-from agent.cli.draft import Draft, commit_or_tell
+from agent.cli.desk import Desk, Draft, commit_or_tell
 from agent.cli.output import Output
 from agent.domain.status import report_path
 from agent.errors import ReportError, UsageError

@@ -52,9 +52,7 @@ class Preview:
     @property
     def lines(self) -> tuple[str, ...]:
         told = self.document.get("lines")
-        lines = (f"{line}" for line in told) if isinstance(told, list) else ()
-        # An agent of 0.1.0 sends a diff as one line. Line ends in any other are a stranger's.
-        return tuple(part for line in lines for part in (line.split("\n") if line.startswith(" ") else [line]))
+        return tuple(f"{line}" for line in told) if isinstance(told, list) else ()
 
 
 def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> Reply:

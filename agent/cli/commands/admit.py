@@ -15,8 +15,7 @@ from agent.cli.admitting import admit_hosts
 from agent.cli.commands.secret import identity_option
 from agent.cli.commands.status import READ_DEADLINE_S, span
 from agent.cli.config_repo import ConfigRepo
-from agent.cli.desk import Desk, desk_of
-from agent.cli.draft import Draft
+from agent.cli.desk import Desk, Draft, desk_of
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.one_time_code import OneTimeCode

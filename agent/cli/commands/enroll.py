@@ -11,8 +11,7 @@ import click
 
 from agent.cli.admitting import admit_hosts
 from agent.cli.config_repo import ConfigRepo
-from agent.cli.desk import Desk, desk_of
-from agent.cli.draft import Draft
+from agent.cli.desk import Desk, Draft, desk_of
 from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output

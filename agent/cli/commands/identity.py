@@ -81,8 +81,7 @@ def list_admitted(output: Output, repo: ConfigRepo) -> Reply:
 @click.option("--commit", is_flag=True, help="Commit and push it.")
 def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> Reply:
     """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
-    from agent.cli.desk import desk_of
-    from agent.cli.draft import Draft
+    from agent.cli.desk import Draft, desk_of
     from agent.cli.leaving import take_out
     from agent.errors import UsageError
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 import click
 
 from agent.cli.config_repo import ConfigRepo
-from agent.cli.desk import Desk, desk_of
-from agent.cli.draft import Draft
+from agent.cli.desk import Desk, Draft, desk_of
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.leaving import take_out
 from agent.cli.output import Output
