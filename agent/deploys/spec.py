@@ -177,7 +177,7 @@ class ByName(Spec):
 
 
 def bare_name(entry: type[NamedEntry], meaning: Mapping[str, JSON]) -> BeforeValidator:
-    """What a name of an ``entry`` means with nothing behind it (``ann:``)."""
+    """The validator that gives the name of an ``entry`` a ``meaning`` where nothing stands behind it (``ann:``)."""
     return BeforeValidator(lambda value: meaning if value is None else value, json_schema_input_type=entry | None)
 
 

@@ -161,7 +161,7 @@ def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[st
 def behind(
     unit: str, found: LoadedUnit, restart_on: Iterable[str] = (), reload_on: Iterable[str] = ()
 ) -> UnitStep | None:
-    """The step by which ``unit`` goes by these files, and all below them, as they are now; None where it does."""
+    """The step by which ``unit`` goes by these files, and all below them; None where it does so already."""
     reloaded_us = 0
     with contextlib.suppress(OSError):
         reloaded_us = _stamp(unit).stat().st_mtime_ns // 1000  # a daemon-reload makes systemd forget

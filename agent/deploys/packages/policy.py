@@ -26,7 +26,7 @@ _SECURITY_SUFFIX = "-security"
 @dataclass(frozen=True, slots=True)
 class Table:
     """One package: the version that is there (empty: none), the one that apt would choose, and all, the newest first.
-    Each with who offers it, as apt writes it (``http://… bookworm/main amd64 Packages``)."""
+    Each version stands with those who offer it, as apt writes them (``http://… bookworm/main amd64 Packages``)."""
 
     installed: str
     candidate: str

@@ -81,7 +81,8 @@ def account_difference(
 def _impossible(
     found: AccountFiles, name: str, wanted: WantedAccount, there: Collection[str], exists: Callable[[str], bool]
 ) -> Iterator[tuple[DeployError, Mapping[str, Any]]]:
-    """Why some of what is wanted cannot be on this host, and the fields that leave it out. ``there``: the groups."""
+    """The reasons why some of what is wanted cannot be on this host, each with the fields that leave it out. ``there``:
+    the groups."""
     names = (*wanted.groups, *filter(None, [wanted.group]))
     for group in dict.fromkeys(group for group in names if group not in there):
         yield (
