@@ -20,7 +20,7 @@ from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
-from agent.domain.removal import Departure, Leaving, Pruned, Removal, RemovalFailure, Removals
+from agent.domain.removal import Departure, Leaving, Pruned, Removal, Removals
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
@@ -100,10 +100,12 @@ def prune(
         leaving = left_git(waiting=waiting)
     if leaving.permitted.due:
         begin()
-    departed, stayed = _run_each(leaving.permitted.departures, state.host, on_remove, memory.attempts)
+    ran = [(each, _run(each, state.host, on_remove, memory.attempts)) for each in leaving.permitted.departures]
+    departed = {each.deploy: each.on_remove.source for each, failed in ran if not failed}
+    stayed = {each.deploy: failed for each, failed in ran if failed}
     if stayed or departed:  # It may have removed all of it, or changed it.
-        failed = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
-        leaving = left_git(waiting={**waiting, **failed}, departed=departed)
+        holds = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
+        leaving = left_git(waiting={**waiting, **holds}, departed=departed)
     found = carry_out(leaving.permitted.removals, ledger, state)
     leaving = replace(leaving, removals=tuple(_told(removal, found.refused) for removal in leaving.removals))
     failures = (*untaken, *_failures(found, stayed, waiting))
@@ -189,34 +191,23 @@ def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], 
 
 def _failures(found: Removals, stayed: Mapping[str, str], waiting: Mapping[str, Hold]) -> Iterator[DeployError]:
     """What the report says of removals that failed, and of each ``on_remove`` that failed now or waits."""
-    yield from map(_not_pruned, found.failed)
-    yield from map(_not_told, found.told.failed)
-    yield from (_unfinished(name, f"failed: {why}") for name, why in stayed.items())
-    yield from (_unfinished(name, hold.reason) for name, hold in waiting.items())
+    for failure in found.failed:
+        first, more = failure.entries[0].key, len(failure.entries) - 1
+        names = f"{first} and {more} more" if more else first
+        said = f"{names} could not be {failure.fate.value}d: {failure.reason}"
+        yield DeployError(said, kind=ProblemKind.NOT_PRUNED, hint="the next cycle tries again")
+    for said in found.told.failed:
+        hint = "it may still go by what has been removed; `systemctl status` of it says more"
+        yield DeployError(said, kind=ProblemKind.RELOAD_FAILED, hint=hint)
+    unfinished = [(name, f"failed: {why}") for name, why in stayed.items()]
+    for name, why in (*unfinished, *((name, hold.reason) for name, hold in waiting.items())):
+        hint = "what came with it stays until it ends well; `hostwright apply` tries again now"
+        yield DeployError(f"on_remove of {name} {why}", kind=ProblemKind.ON_REMOVE_FAILED, hint=hint)
 
 
-def _unfinished(deploy: str, why: str) -> DeployError:
-    hint = "what came with it stays until it ends well; `hostwright apply` tries again now"
-    return DeployError(f"on_remove of {deploy} {why}", kind=ProblemKind.ON_REMOVE_FAILED, hint=hint)
-
-
-def _run_each(
-    departures: Iterable[Departure], host: str, on_remove: OnRemoveRunner, attempts: Mapping[str, Attempt]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """By deploy, the source of each ``on_remove`` that ended well, and why each other did not. ``attempts``: those that
-    have failed before."""
-    departed, stayed = {}, {}
-    for departure in departures:
-        why = _run(departure, host, on_remove, again=f"{ON_REMOVE}{departure.deploy}" in attempts)
-        if why:
-            stayed[departure.deploy] = why
-        else:
-            departed[departure.deploy] = departure.on_remove.source
-    return departed, stayed
-
-
-def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, *, again: bool) -> str:
-    """Runs what a deploy said is to be run when it has left. Returns why that did not end well, in one line."""
+def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, attempts: Mapping[str, Attempt]) -> str:
+    """Runs what a deploy said is to be run when it has left. Returns why that did not end well, in one line.
+    ``attempts``: those that have failed before."""
     said, name = departure.on_remove, departure.deploy
     deploy = DesiredDeploy(name, DEPLOY_KIND, {}, "", source=said.source, data=said.data)
     try:
@@ -224,7 +215,7 @@ def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, *, again: b
         (outcome,) = on_remove.engine.apply(
             DesiredState(host, commit.sha, (deploy,), ""),
             on_remove.exports.folder(commit),
-            frozenset({name} if again else ()),
+            frozenset({name} if f"{ON_REMOVE}{name}" in attempts else ()),
             decide=lambda found: Execute(frozenset(change.resource for change in found.changes)),
             on_started=on_remove.progress.started,
             on_operated=on_remove.progress.operated,
@@ -240,21 +231,6 @@ def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:
     if reason is None:
         return removal
     return replace(removal, hold=Hold(HoldKind.NOT_PRUNED, f"{removal.entry.key} cannot be removed now: {reason}"))
-
-
-def _not_pruned(failure: RemovalFailure) -> DeployError:
-    first, more = failure.entries[0].key, len(failure.entries) - 1
-    names = f"{first} and {more} more" if more else first
-    return DeployError(
-        f"{names} could not be {failure.fate.value}d: {failure.reason}",
-        kind=ProblemKind.NOT_PRUNED,
-        hint="the next cycle tries again",
-    )
-
-
-def _not_told(why: str) -> DeployError:
-    hint = "it may still go by what has been removed; `systemctl status` of it says more"
-    return DeployError(why, kind=ProblemKind.RELOAD_FAILED, hint=hint)
 
 
 def _standing(ledger: Ledger) -> tuple[LedgerEntry, ...]:

@@ -81,7 +81,7 @@ def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan,
     else it looks after. Returns the keys of new entries. Raises OSError: then nothing may be changed."""
     reloads = {resource.key: resource.reloads for resource in deploy.resources}
     absent = {resource.key for resource in deploy.resources if resource.absent}
-    changing = dict.fromkeys(_changing(planned))
+    changing = dict.fromkeys(key for each in planned.changes for key in each.wanted.owns or (each.resource,))
     unknown: list[str] = []
     new: list[str] = []
     with ledger.together():
@@ -170,11 +170,6 @@ def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, Collection[st
 
 def _is_owned(entry: LedgerEntry | None) -> bool:
     return entry is not None and entry.standing is Standing.OWNED
-
-
-def _changing(planned: DeployPlan) -> Iterator[str]:
-    for change in planned.changes:
-        yield from change.wanted.owns or (change.resource,)
 
 
 def _touched(outcome: Outcome) -> tuple[set[str], set[str]]:
