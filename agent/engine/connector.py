@@ -22,7 +22,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.facts.server import Command
 
 from agent.engine.facts.known import USERS, answered
-from agent.engine.output import Reading, run
+from agent.engine.output import run
 from agent.engine.run_as import as_root
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class HereConnector(LocalConnector):
         else:
             if not self._remembers():
                 self._memory.clear()
-            result = run(text, ends_only=Reading.ends_only)
+            result = run(text)
         if (lines is None or text == USERS) and self._remembers():
             self._memory[text] = (time.monotonic() + REMEMBERED_S, result)
         return result

@@ -42,7 +42,7 @@ def read_buffer(name: str, stream: BinaryIO, output_queue: Queue[OutputLine], **
         output_queue.put(OutputLine(name, line))
 
 
-def run(command: str, *, ends_only: bool = False) -> tuple[int, CommandOutput]:
+def run(command: str) -> tuple[int, CommandOutput]:
     """Runs a command by a shell. Returns its exit status and its output: stdout, then stderr.
 
     pyinfra's own way forks this process, and has a second shell wait for the first: that one says how a signal ended
@@ -56,7 +56,7 @@ def run(command: str, *, ends_only: bool = False) -> tuple[int, CommandOutput]:
         assert process.stdin is not None
         process.stdin.close()
         streams = {"stdout": process.stdout, "stderr": process.stderr}
-        held = {name: Tail(HELD if ends_only else sys.maxsize) for name in streams}
+        held = {name: Tail(HELD if Reading.ends_only else sys.maxsize) for name in streams}
         for name, stream in streams.items():
             selector.register(stream, selectors.EVENT_READ, held[name])  # type: ignore[arg-type]
         while selector.get_map():

@@ -24,12 +24,13 @@ from agent.deploys.correction import Correction
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
 from agent.engine.code import UnpreparedError, enter, explain, misses_something
+from agent.engine.connector import HereConnector
 from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import CORRECT, call_of, owned
 from agent.engine.patches import run_source
 from agent.engine.protocol import Order
-from agent.engine.this_host import read_group_data, this_host, trace_commands
+from agent.engine.this_host import read_group_data, this_host
 from agent.errors import DeployError
 from agent.system.mask import masked
 
@@ -129,7 +130,9 @@ def _prepare_file(
             from agent.engine.deploy_trace import DeployTrace  # a plan that is made for a person does without
 
             trace = DeployTrace()
-            trace_commands(state.inventory, trace)
+            (host,) = state.inventory
+            assert isinstance(host.connector, HereConnector)
+            host.connector.trace = trace
 
         def run() -> None:
             read_group_data(state.inventory, (root, path.parent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
@@ -13,9 +13,6 @@ from pyinfra.api.inventory import Inventory
 from agent.domain.digest import JSON
 from agent.engine.code import run_file
 from agent.engine.connector import HereConnector
-
-if TYPE_CHECKING:
-    from agent.engine.deploy_trace import DeployTrace
 
 LOCAL = "@local"
 """The group that pyinfra puts this host into, and its name where our inventory has none."""
@@ -55,13 +52,6 @@ def this_host(data: Mapping[str, JSON]) -> Inventory:
     for group in host.groups:
         inventory.groups[group] = [host]
     return inventory
-
-
-def trace_commands(inventory: Inventory, trace: DeployTrace) -> None:
-    """Have ``trace`` hear of each command of a deploy that is prepared, once the inventory has a state."""
-    for host in inventory:
-        assert isinstance(host.connector, HereConnector)
-        host.connector.trace = trace
 
 
 def read_group_data(inventory: Inventory, folders: Iterable[Path]) -> None:
