@@ -21,7 +21,7 @@ START_S = 30
 """For the process to begin and to end, on a host that is busy."""
 
 STACK = 512 * 1024
-"""Bytes of stack of each thread, of which an http check has two: the 8 MiB of the system count as held."""
+"""Bytes of stack of each thread, of which a check of a server has two: the 8 MiB of the system count as held."""
 
 
 def command(checks: Sequence[Check], file: Path) -> TimedCommand:

@@ -52,7 +52,8 @@ def tcp(spec: TcpCheck) -> str:
     host, port = _host_and_port(spec.tcp)
     wanted, said = (spec.contains or "").encode(), b""
     with _connected(host, port, spec.timeout) as connection:
-        connection.sendall((spec.send or "").encode())
+        if spec.send is not None:
+            connection.sendall(spec.send.encode())
         with suppress(TimeoutError):
             while wanted not in said and len(said) <= LOOKED_AT and (chunk := connection.recv(_CHUNK)):
                 said += chunk

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
 from agent.deploys.values import Number
 from agent.deploys.written import Written
@@ -37,6 +37,17 @@ Duration = Annotated[
     int, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
 ]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def _address(where: str) -> str:
+    found = _ADDRESS.fullmatch(where)
+    if found is None or not 0 < int(found["port"]) < 1 << 16:
+        raise Mistake(f"{where!r} is not an address", "write host:port")
+    return where
+
+
+def _path_or_address(where: str) -> str:
+    return where if where.startswith("/") else _address(where)
 
 
 class CheckSpec(Written):
@@ -94,16 +105,11 @@ class TcpCheck(CheckSpec):
     """A connection to `host:port`, and what is said on it."""
 
     kind = "tcp"
-    tcp: Text
+    tcp: Annotated[Text, AfterValidator(_address)]
     send: Text | None = None
     """text to say first"""
     contains: Text | None = None
     """text that the first answers have to hold"""
-
-    @field_validator("tcp")
-    @classmethod
-    def _where(cls, where: str) -> str:
-        return _address(where)
 
 
 class CommandCheck(CheckSpec):
@@ -158,16 +164,11 @@ class CertificateCheck(CheckSpec):
     """A certificate that is still good for a while: of the PEM file at a path, or of whoever answers at `host:port`."""
 
     kind = "certificate"
-    certificate: Text
+    certificate: Annotated[Text, AfterValidator(_path_or_address)]
     days: Annotated[Number, Field(ge=0, le=3650)] = 14
     """for at least so many more days"""
     host: Text | None = None
     """the name that it has to be for; at an address that of the address"""
-
-    @field_validator("certificate")
-    @classmethod
-    def _where(cls, where: str) -> str:
-        return where if where.startswith("/") else _address(where)
 
 
 KINDS: Mapping[str, type[CheckSpec]] = {
@@ -190,10 +191,3 @@ def check_of(deploy: str, spec: CheckSpec) -> Check:
     """``spec`` as a value that a desired state holds: all options, with times in seconds."""
     values: dict[str, JSON] = spec.model_dump(mode="json")
     return Check(deploy, spec.kind, spec.name or f"{spec.kind} {spec.target}"[:100], values)
-
-
-def _address(where: str) -> str:
-    found = _ADDRESS.fullmatch(where)
-    if found is None or not 0 < int(found["port"]) < 1 << 16:
-        raise Mistake(f"{where!r} is not an address", "write host:port")
-    return where

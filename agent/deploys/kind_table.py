@@ -46,6 +46,9 @@ class KindRow:
     """The pattern of what that argument may say, where it is no path; of which the group ``name`` is the name."""
 
 
+_PACKAGE_MANAGERS = ("apt", "dnf", "yum", "zypper", "apk", "pacman", "server")
+"""Modules of pyinfra's, of which the last takes whatever the host has."""
+
 _ACCOUNT = r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)"
 
 _KINDS: Mapping[str, KindRow] = {
@@ -64,29 +67,13 @@ _KINDS: Mapping[str, KindRow] = {
     "file": KindRow(
         "files.file:File",
         PathShape.FILE,
-        operations={
-            "files.put": "dest",
-            "files.template": "dest",
-            "files.download": "dest",
-            "files.copy": "dest",
-            "files.file": "path",
-        },
+        operations={f"files.{each}": "dest" for each in ("put", "template", "download", "copy")}
+        | {"files.file": "path"},
     ),
     "tool": KindRow("tools.tool:Tool"),
     "package": KindRow(
         "packages.package:Package",
-        operations=dict.fromkeys(
-            (
-                "apt.packages",
-                "dnf.packages",
-                "yum.packages",
-                "zypper.packages",
-                "apk.packages",
-                "pacman.packages",
-                "server.packages",
-            ),
-            "packages",
-        ),
+        operations={f"{each}.packages": "packages" for each in _PACKAGE_MANAGERS},
         named=r"(?P<name>[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?)(=\S+)?",
     ),
     "sysctl": KindRow("sysctl.setting:KernelSetting"),

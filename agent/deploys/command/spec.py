@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources
 from agent.deploys.values import AbsolutePath, Duration, UserName, Variable, Word, checked
@@ -38,17 +38,32 @@ SomeTime = Annotated[Duration, checked(seconds, "a time to run in", f"write one 
 PlainPath = Annotated[AbsolutePath, AfterValidator(posixpath.normpath)]
 
 
+def _argv(argv: tuple[Word, ...]) -> tuple[Word, ...]:
+    if not argv or argv[0] == "":
+        raise Mistake("there is no program", "write it and its arguments as a list: [systemctl, reload, nginx]")
+    return argv
+
+
+def _shell_text(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise Mistake("there is nothing for the shell", "write what it is to run")
+    return text
+
+
+Argv = Annotated[tuple[Word, ...], AfterValidator(_argv)]
+
+
 class CommandEntry(NamedEntry):
     """One command."""
 
     whole: ClassVar[tuple[str, ...]] = ("run", "unless")
     alternatives: ClassVar[tuple[str, ...]] = ("run", "shell")
 
-    run: tuple[Word, ...] | None = None
+    run: Argv | None = None
     """The program and its arguments, as a list. No shell reads them."""
-    shell: str | None = None
+    shell: Annotated[str, AfterValidator(_shell_text)] | None = None
     """Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."""
-    unless: tuple[Word, ...] | None = None
+    unless: Argv | None = None
     """A program and its arguments that ends with 0 where there is nothing to do. It is run at every look at the host,
     as the same user: it must be quick and change nothing."""
     creates: PlainPath | None = None
@@ -62,20 +77,6 @@ class CommandEntry(NamedEntry):
     timeout: SomeTime = DEFAULT_TIMEOUT
     """After this long it is ended with all that it started (`30s`, `10m`, `1h`). `deploy_timeout` of fleet.yaml holds
     for the whole deploy."""
-
-    @field_validator("run", "unless")
-    @classmethod
-    def _argv(cls, argv: tuple[Word, ...] | None) -> tuple[Word, ...] | None:
-        if argv is not None and (not argv or argv[0] == ""):
-            raise Mistake("there is no program", "write it and its arguments as a list: [systemctl, reload, nginx]")
-        return argv
-
-    @field_validator("shell")
-    @classmethod
-    def _text(cls, text: str | None) -> str | None:
-        if text is not None and (not text.strip() or "\0" in text):
-            raise Mistake("there is nothing for the shell", "write what it is to run")
-        return text
 
     def concrete(self, name: str) -> dict[str, JSON]:
         """As the operations take it. Raises InventoryError where it does not say what to run."""

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from agent.deploys.cron import schedule
 from agent.deploys.cron.entry import path_of
+from agent.deploys.cron.schedule import normalised
 from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, same_resources
 from agent.deploys.values import Number, UserName, Variable, checked
@@ -36,39 +36,41 @@ LINE_LIMIT = 998
 _HEADER = "# Managed by Hostwright: what is changed here by hand is put back.\n"
 
 
+def _line(text: str, what: str) -> str:
+    if any(ord(character) < 32 and character != "\t" for character in text) or "\x7f" in text:
+        raise Mistake(f"{what}: this is more than one line, or holds control characters", "write one line")
+    return text
+
+
+def _escaped(command: str) -> str:
+    return command.replace("%", r"\%")
+
+
+def _command(text: str) -> str:
+    line = _line(text, "command").strip()
+    if not line:
+        raise Mistake("there is no command", "write what is to be run")
+    if "\\%" in line:
+        raise Mistake(r"\% stands in the command", "write %: it is escaped for cron")
+    if len(_escaped(line)) > LINE_LIMIT:
+        raise Mistake(f"more than {LINE_LIMIT} characters are too many for cron", "put it into a script")
+    return line
+
+
 class CronJob(NamedEntry):
     """One job."""
 
-    command: str | None = None
+    command: Annotated[str, AfterValidator(_command)] | None = None
     """One line for /bin/sh. A `%` is written as it is: cron's own meaning of it, a new line, is taken away."""
-    schedule: str | None = None
+    schedule: Annotated[str, AfterValidator(normalised)] | None = None
     """Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot` `@hourly`
     `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts."""
     user: UserName = "root"
     """Who runs it."""
     env: Mapping[Variable, str | Number] = Field(default_factory=dict)
     """Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail."""
-    comment: str | None = None
+    comment: Annotated[str, AfterValidator(lambda text: _line(text, "comment"))] | None = None
     """A line above it in the file."""
-
-    @field_validator("command")
-    @classmethod
-    def _one_line(cls, command: str | None) -> str | None:
-        if command is None:
-            return None
-        line = _line(command, "command").strip()
-        if not line:
-            raise Mistake("there is no command", "write what is to be run")
-        if "\\%" in line:
-            raise Mistake(r"\% stands in the command", "write %: it is escaped for cron")
-        if len(_escaped(line)) > LINE_LIMIT:
-            raise Mistake(f"more than {LINE_LIMIT} characters are too many for cron", "put it into a script")
-        return line
-
-    @field_validator("schedule")
-    @classmethod
-    def _schedule(cls, text: str | None) -> str | None:
-        return None if text is None else schedule.normalised(text)
 
     @field_validator("env")
     @classmethod
@@ -80,11 +82,6 @@ class CronJob(NamedEntry):
             if len(name) + len(text) > LINE_LIMIT:
                 raise Mistake(f"{name}: more than {LINE_LIMIT} characters are too many for cron", "shorten it")
         return env
-
-    @field_validator("comment")
-    @classmethod
-    def _comment(cls, comment: str | None) -> str | None:
-        return comment if comment is None else _line(comment, "comment")
 
     def text(self, name: str) -> str:
         """The file. Raises Mistake where nobody said what runs, or when."""
@@ -116,16 +113,6 @@ class CronSpec(ByName):
         users = {f"cron:{name}": job.user for name, job in self.jobs.items()}
         relies_on = {"package:cron": f"{next(iter(self.jobs))} is a job for cron"} if self.jobs else {}
         return Concrete({"items": written, "users": users}, resources, same_resources(resources), relies_on)
-
-
-def _line(text: str, what: str) -> str:
-    if any(ord(character) < 32 and character != "\t" for character in text) or "\x7f" in text:
-        raise Mistake(f"{what}: this is more than one line, or holds control characters", "write one line")
-    return text
-
-
-def _escaped(command: str) -> str:
-    return command.replace("%", r"\%")
 
 
 def _quoted(value: str) -> str:
