@@ -38,6 +38,8 @@ from agent.steps.evidence import evidence_of
 from agent.steps.probe import probe
 from agent.steps.reboot import reboot
 from agent.steps.remember import remember
+from agent.steps.webhook_service import ensure_webhook_service
+from agent.system import systemd
 
 
 def run(parts: Parts, trigger: Trigger) -> Account:
@@ -104,7 +106,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
     with log.surviving():
         parts.mirror.keep_recent()
     with log.surviving():
-        parts.ensure_webhook_service(parts.memory.state().fleet.webhook)
+        ensure_webhook_service(parts.memory.state().fleet.webhook)
     with log.surviving():
         collect_garbage(
             account.trusted,
@@ -118,7 +120,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
         if account.reboot is not None and account.reboot.hold is None:
             # Write this down first, or the host reboots in a loop.
             parts.memory.keep_state(replace(parts.memory.state(), rebooted=parts.clock()))
-            parts.reboot()
+            systemd.reboot()
     account = replace(account, failures=(*log.failures,))
     with log.surviving():
         # The report may not have been sent, which is only known now.

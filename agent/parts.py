@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.domain.account import Account
-from agent.domain.memory import Pinned, Webhook
+from agent.domain.memory import Pinned
 from agent.engine.client import Engine
 from agent.errors import HostwrightError
 from agent.host.events import Events
@@ -22,8 +22,6 @@ from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.steps.apply import Progress
-from agent.steps.webhook_service import ensure_webhook_service
-from agent.system import systemd
 from agent.system.git import Mirror
 
 
@@ -80,8 +78,6 @@ class Parts:
     versions: Versions
     remote_answers: Callable[[], bool]
     """True if the config repo's server takes connections."""
-    ensure_webhook_service: Callable[[Webhook | None], None] = ensure_webhook_service
-    reboot: Callable[[], None] = systemd.reboot
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     healed: tuple[HostwrightError, ...] = ()

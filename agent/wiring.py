@@ -43,7 +43,7 @@ def clock() -> int:
     return int(time.time())
 
 
-def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named | None = None) -> Parts:
+def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named | None) -> Parts:
     """Everything a cycle works on. The caller holds the lock, whose descriptor the engine child inherits.
 
     Raises SettingsError when this host follows no repository yet.

@@ -138,7 +138,7 @@ class Ledger:
             changes.images[key] = image  # None drops that of an entry before
             self._keep(entry)
 
-    def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...] = ()) -> None:
+    def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...]) -> None:
         """Record a resource that takes the place of ``old``, such as a folder in the place of a file. What was there
         before ``old`` is what was there before the agent."""
         with self.together() as changes:
