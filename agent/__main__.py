@@ -7,7 +7,6 @@ import os
 import sys
 
 from agent.system.exit import leave
-from agent.system.late_methods import compile_late
 
 FEW_COLLECTIONS = 200_000
 """Objects between two looks for garbage: what a command loads and finds stays until it ends. A cycle of 12,000
@@ -27,7 +26,6 @@ def main() -> None:
             nothing = open(os.devnull, mode)  # noqa: SIM115
             os.set_inheritable(nothing.fileno(), True)
             setattr(sys, name, nothing)
-    compile_late("agent")
     if sys.argv[1:] == ["daemon"]:
         # Ahead of the command line and its libraries: this process stays for months, and is to stay small.
         from agent.daemon import serve
@@ -35,6 +33,9 @@ def main() -> None:
 
         sys.exit(serve(Paths()))
     gc.set_threshold(FEW_COLLECTIONS)
+    from agent.system.late_methods import compile_late
+
+    compile_late("agent")
     from agent.cli.main import run
 
     leave(run(sys.argv[1:]))

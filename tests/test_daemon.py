@@ -477,7 +477,7 @@ def test_a_trace_that_this_version_does_not_understand_has_a_cycle_look(tmp_path
 
 def test_the_daemon_s_own_modules_are_few() -> None:
     """It is to stay small: none of the large libraries may come with it."""
-    script = "import json, sys, agent.daemon; print(json.dumps(sorted(sys.modules)))"
+    script = "import json, sys, agent.__main__, agent.daemon; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     large = {
         "agent.domain.memory",
