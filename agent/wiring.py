@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agent.domain.tree import Tree
 from agent.engine.client import Engine
 from agent.errors import HostwrightError, SettingsError, host_io_error
 from agent.host.events import Events
@@ -173,9 +172,7 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
 def _admission(paths: Paths, settings: Settings, mirror: Mirror, sha: str | None) -> Admission:
     from agent.host.admission import Admission  # most cycles have nothing to say
 
-    def tree() -> Tree | None:
-        return mirror.tree(sha) if sha is not None else None
-
+    tree = partial(mirror.tree, sha) if sha is not None else lambda: None
     return Admission(paths, settings.inventory, settings.host, tree, clock)
 
 

@@ -54,7 +54,7 @@ class Identity:
         """
         make_private_folder(folder)
         private = folder / PRIVATE_NAME
-        if not private.is_symlink() and not private.exists():
+        if not os.path.lexists(private):
             key = Ed25519PrivateKey.generate()
             write_atomic(private, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), mode=0o600)
         identity = cls.load(folder, host)
