@@ -191,7 +191,7 @@ def test_a_cycle_that_is_to_end_while_it_settles_leaves_the_judgement_to_the_nex
     assert trial is not None
     assert trial.tries == 0
     good.while_it_settles = lambda: None
-    good.engine._stopped = False
+    good.engine.stopped = False
     assert phase_of(good.cycle()) is Phase.ROLLED_BACK
     assert good.files() == {"web": "good"}
 

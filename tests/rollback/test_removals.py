@@ -102,7 +102,7 @@ def test_a_cycle_that_is_to_end_while_a_removal_settles_calls_nothing_good(servi
     serving.cycle()
     assert serving.parts.memory.applied().good == good
     serving.while_it_settles = lambda: None
-    serving.engine._stopped = False
+    serving.engine.stopped = False
     assert phase_of(serving.cycle()) is Phase.ROLLED_BACK
     assert "page" in serving.files()
 
