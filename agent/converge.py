@@ -67,8 +67,8 @@ def _resumed(parts: Parts, target: Target) -> Course:
 
 
 def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Course:
-    """Go through the phases, up to the first that raises. Return ``course`` with the values of those behind us.
-    ``before``: what is remembered as applied."""
+    """Go through the phases, up to the first that raises. Return ``course`` with their values. ``before``: what is
+    remembered as applied."""
     assert course.target is not None
     with cycle.log.surviving():
         planned = plan_changes(cycle.parts, course.target, rules, before, going_back=course.rollback is not None)

@@ -67,9 +67,8 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
     rules = replace(rules_now(cycle.parts, good, waits_for_backoff=False), failing={})
     back = make_so(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
     verdict = replace(verdict, course=back)
-    account = account_of(cycle, verdict)
-    helpless = rollback.failed_alike(account.outcome)
-    for failure in failures(account):
+    helpless = rollback.failed_alike(back.outcome)
+    for failure in failures(account_of(cycle, verdict)):
         told = failure if helpless else trials.rollback_failed(rollback.bad, rollback.to, failure.message)
         cycle.log.note([told])
     return verdict

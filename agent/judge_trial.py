@@ -39,9 +39,8 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
         elif course.rollback is not None:
             verdict = finish_going_back(cycle, verdict, course.trial)
         else:
-            outcome = account_of(cycle, verdict).outcome
-            failed, doubtful = trials.broken(course.trial, outcome, cycle.parts.memory.state().attempts)
-            to_the_end = not trials.settles_at_once(outcome)
+            failed, doubtful = trials.broken(course.trial, course.outcome, cycle.parts.memory.state().attempts)
+            to_the_end = not trials.settles_at_once(course.outcome)
             verdict = _watch(cycle, verdict, course.trial, failed=failed, to_the_end=to_the_end)
             if verdict.harm:
                 verdict = _end_trial(cycle, verdict, course.trial, doubtful=doubtful)
@@ -105,11 +104,10 @@ def _end_trial(
     memory = cycle.parts.memory
     if not verdict.settled:
         return verdict
-    account = account_of(cycle, verdict, pruned)
-    if not verdict.harm:
-        # A deploy that failed has shown nothing: an earlier doubt about the change stays until it ends well.
-        if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):
-            memory.forgive(trial.digest)
-        memory.keep_trial(None)
-        return verdict
-    return take_back(cycle, verdict, trial, account, doubtful=doubtful)
+    if verdict.harm:
+        return take_back(cycle, verdict, trial, account_of(cycle, verdict, pruned), doubtful=doubtful)
+    # A deploy that failed has shown nothing: an earlier doubt about the change stays until it ends well.
+    if all(verdict.course.outcome.status(name) is not Status.FAILED for name in trial.touched):
+        memory.forgive(trial.digest)
+    memory.keep_trial(None)
+    return verdict

@@ -23,7 +23,7 @@ from agent.host.state import Memory
 from agent.parts import Parts
 from agent.phases import Planned
 from agent.problems import ProblemKind
-from agent.select_target import gate_of, resolved
+from agent.select_target import gate_of, known_as_bad, resolved
 from agent.steps.choose import Target, suspension
 from agent.steps.deny import HostPolicies
 from agent.steps.permit import permit_rules
@@ -144,16 +144,15 @@ def planned_removals(
 def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, now: int) -> str:
     """The reason why the commit trusted last is not aimed at; empty where it wants nothing else of this host."""
     try:
-        candidate = resolved(parts, recall(last, mirror=parts.mirror, last=last)).state
+        candidate = resolved(parts, recall(last, mirror=parts.mirror, last=last))
     except InventoryError as error:
         return f"it cannot be read: {error.message.splitlines()[0]}"
-    if candidate.digest == state.digest:
+    if candidate.state.digest == state.digest:
         return ""
-    bad = parts.memory.bad().get(candidate.digest)
     if (pinned := parts.memory.pinned(now)) is not None:
         held = Hold(HoldKind.PINNED, "a person said so on this host", pinned.until)
-    elif bad is not None and bad.holds(now):
-        held = bad.hold
+    else:
+        held = known_as_bad(parts, candidate) or held
     return held.told if held is not None else "the next cycle goes on to it"
 
 

@@ -53,7 +53,7 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
     if selection.trusted is not None:
         with log.surviving():
             candidate, pinned = _as_named(parts, selection.trusted, newest)
-    bad, shut, begun = _known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
+    bad, shut, begun = known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
     current = None
     if candidate is None or any(hold is not None for hold in (held, bad, shut.intended)):
         commit = _commit_to_stay_on(parts, bad, begun)
@@ -181,7 +181,8 @@ def accepted_behind(parts: Parts, since: str | None) -> Accept:
     return accepted(parts.mirror, parts.settings.inventory, parts.memory.state().fleet.accept, since)
 
 
-def _known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
+def known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
+    """The hold on a state that did harm, or is in doubt."""
     found = parts.memory.bad().get(candidate.state.digest) if candidate is not None else None
     return found.hold if found is not None and found.holds(parts.clock()) else None
 
