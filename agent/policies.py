@@ -69,17 +69,12 @@ class Policies:
 
     def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:
         """Rules in the tests, and packages that no rule of the one that is asked refers to."""
-        asked: set[tuple[str, ...]] = {(PACKAGE,)}
-        while (
-            more := {
-                tuple(each.package)
-                for each in found
-                for user in found
-                if tuple(user.package) in asked and any(_is_part(use, each.package) for use in user.uses)
-            }
-            - asked
-        ):
+        asked: set[tuple[str, ...]] = set()
+        more: set[tuple[str, ...]] = {(PACKAGE,)}
+        while more:
             asked |= more
+            uses = [use for each in found if tuple(each.package) in asked for use in each.uses]
+            more = {tuple(each.package) for each in found if any(_is_part(use, each.package) for use in uses)} - asked
         for each in found:
             if each.file in self.tests:
                 for rule, line in each.rules:
