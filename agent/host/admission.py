@@ -65,15 +65,12 @@ class Admission:
         ``keep`` is told that the request is gone. Raises OSError, SettingsError, and what reading the commit raises."""
         new, own = self.paths.next_identity, self.paths.identity
         wanted = self._wanted()
-        if wanted is None or not _is(self._admitted(), *wanted):
-            waits = wanted is not None and not new.exists()
-            self._notice(PublicIdentity(wanted[0]).fingerprint if waits and wanted is not None else "")
+        if wanted is None or not _is(self._admitted(), wanted):
+            self._notice(wanted.fingerprint if wanted is not None and not new.exists() else "")
             return False
         self._notice("")
-        if (new / PRIVATE_NAME).exists():
-            line = Identity.load(new, self.host).public_line
-            if PublicIdentity(line).key != PublicIdentity(wanted[0]).key:
-                return True
+        if (new / PRIVATE_NAME).exists() and Identity.load(new, self.host).public.key != wanted.key:
+            return True
         if (new / AGE_NAME).exists():
             write_atomic(own / FORMER_AGE_NAME, f"{decryption_key(own)}\n".encode())
             (new / AGE_NAME).rename(own / AGE_NAME)
@@ -91,33 +88,33 @@ class Admission:
         reading the commit raises."""
         self.take_up()
         made = not (self.paths.next_identity / PRIVATE_NAME).exists()
-        return PublicIdentity(Identity.ensure(self.paths.next_identity, self.host).public_line).fingerprint, made
+        return Identity.ensure(self.paths.next_identity, self.host).public.fingerprint, made
 
     def state(self) -> AdmissionState:
         """Raises SettingsError where the keys cannot be used, and what reading the commit raises."""
         known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
         folder = wanted_keys(self.paths)
         line, age = public_lines(folder, self.host)
-        request = None
-        if not _is(known, line, age):
-            document = encode(self._request(line, age, own))
+        keys, request = PublicIdentity(line, age), None
+        if not _is(known, keys):
+            document = encode(self._request(keys, age, own))
             signature = Identity.load(folder, self.host).sign(document, REQUEST_NAMESPACE)
             request = SignedRequest(document, signature)
-        displaced = known is not None and known.key != PublicIdentity(own.public_line).key
+        displaced = known is not None and known.key != own.public.key
         waits = request is not None and (displaced or known is None)
-        self._notice(PublicIdentity(line).fingerprint if waits else "")
-        return AdmissionState(PublicIdentity(line).key, request, self._documents(), displaced)
+        self._notice(keys.fingerprint if waits else "")
+        return AdmissionState(keys.key, request, self._documents(), displaced)
 
     def name_taken(self) -> ReportError | None:
         """The error for a host whose name the fleet knows another key by; None for any other. Raises as ``state``."""
-        known, own = self._admitted(), PublicIdentity(Identity.load(self.paths.identity, self.host).public_line)
-        if known is None or known.key == own.key:
+        known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
+        if known is None or known.key == own.public.key:
             return None
-        line, _ = public_lines(wanted_keys(self.paths), self.host)
+        keys = PublicIdentity(*public_lines(wanted_keys(self.paths), self.host))
         return ReportError(
             f"the config repo admits another key as {self.host}, so this host reports nothing; it asked to be admitted",
             hint="if this machine was installed anew, in the config repo: "
-            f"{admitting_anew(self.host, PublicIdentity(line).fingerprint)}; "
+            f"{admitting_anew(self.host, keys.fingerprint)}; "
             "else give it a name of its own with bootstrap.sh --host NAME",
             kind=ProblemKind.NAME_TAKEN,
             consequence=Consequence.STALL,
@@ -138,21 +135,20 @@ class Admission:
             discard(self.paths.code)
             discard(self.paths.request)
 
-    def _request(self, line: str, age: str, own: Identity) -> Request:
-        """The request for the keys ``line`` and ``age``; the one of before, where it says the same."""
-        public = PublicIdentity(line)
+    def _request(self, keys: PublicIdentity, age: str, own: Identity) -> Request:
+        """The request for ``keys``; the one of before, where it says the same."""
         request = Request(
             host=self.host,
             inventory=self.inventory,
             agent_version=__version__,
             at=self.clock(),
-            ssh=public.key,
+            ssh=keys.key,
             age=age,
-            fingerprint=public.fingerprint,
+            fingerprint=keys.fingerprint,
         )
         if (code := self._code()) is not None:
             request = replace(request, seal=code.seal(request.claim))
-        if public.key != PublicIdentity(own.public_line).key:
+        if keys.key != own.public.key:
             request = replace(request, voucher=own.sign(request.claim, REQUEST_NAMESPACE).decode())
         before = self._asked()
         same = before is not None and replace(request, at=before.at, agent_version=before.agent_version) == before
@@ -162,15 +158,13 @@ class Admission:
         tree = self.tree()
         return admitted_as(tree, self.inventory, self.host) if tree is not None else None
 
-    def _wanted(self) -> tuple[str, str] | None:
+    def _wanted(self) -> PublicIdentity | None:
         """The public keys that this host asked for or, where that was forgotten, is to ask for."""
         if (asked := self._asked()) is not None:
-            return asked.ssh, asked.age
+            return PublicIdentity(asked.ssh, asked.age)
         new = self.paths.next_identity
-        if not ((new / PRIVATE_NAME).exists() and (new / AGE_NAME).exists()):
-            return None
-        line, age = public_lines(new, self.host)
-        return line, age
+        both = (new / PRIVATE_NAME).exists() and (new / AGE_NAME).exists()
+        return PublicIdentity(*public_lines(new, self.host)) if both else None
 
     def _documents(self) -> tuple[bytes, ...]:
         found = []
@@ -216,5 +210,5 @@ def further_keys(paths: Paths) -> Sequence[str]:
     return found
 
 
-def _is(known: PublicIdentity | None, line: str, age: str) -> bool:
-    return known is not None and known.key == PublicIdentity(line).key and known.age == age
+def _is(known: PublicIdentity | None, keys: PublicIdentity) -> bool:
+    return known is not None and (known.key, known.age) == (keys.key, keys.age)

@@ -76,6 +76,10 @@ class Identity:
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         return cls(data, f"{public} {host}")
 
+    @property
+    def public(self) -> PublicIdentity:
+        return PublicIdentity(self.public_line)
+
     def sign(self, message: bytes, namespace: str = NAMESPACE) -> bytes:
         """The armoured signature of a report's bytes, or of what else has a ``namespace`` of its own."""
         return sshsig.sign(self.private_key, message, namespace)
