@@ -158,11 +158,12 @@ def _asked(host: str, login: Login, ask: Ask | None, pack: bytes) -> Preview:
         envelope = json.loads(done.output or b"{}")
         code, document, error = Exit(done.code), envelope.get("data"), envelope.get("error")
     except (ValueError, AttributeError, RecursionError):
-        document, error, code = None, {"message": done.complaint}, Exit.SOURCE
-    if isinstance(document, dict) and code in (Exit.FINE, Exit.CHANGES, Exit.DEPLOY, Exit.INVENTORY):
-        return Preview(host, document, code, _problem(host, error, code) if isinstance(error, dict) else None)
-    told = error if isinstance(error, dict) else {"message": done.complaint}
-    return Preview(host, {}, code, _problem(host, told, code))
+        code, document, error = Exit.SOURCE, None, None
+    planned = isinstance(document, dict) and code in (Exit.FINE, Exit.CHANGES, Exit.DEPLOY, Exit.INVENTORY)
+    if not planned and not isinstance(error, dict):
+        error = {"message": done.complaint}
+    problem = _problem(host, error, code) if isinstance(error, dict) else None
+    return Preview(host, document if planned else {}, code, problem)
 
 
 def _problem(host: str, error: Mapping[str, Any], code: Exit) -> HostwrightError:

@@ -62,16 +62,13 @@ def findings_of(paths: Paths) -> Iterator[tuple[str, Finding]]:
         yield "settings", failed(error.message, error.hint)
         return
     yield "settings", ok(f"{settings.host} of {settings.inventory} from {settings.remote}")
+    installed = Installation(paths, settings)
     for name, look, fine in CHECKS:
-        yield from ((name, found) for found in _findings(look, Installation(paths, settings), fine))
-
-
-def _findings(look: Look, installation: Installation, fine: str) -> list[Finding]:
-    found: list[Finding] = []
-    try:
-        found += look(installation)
-    except HostwrightError as error:
-        found.append(failed(error.message, error.hint))
-    except OSError as error:
-        found.append(failed(f"{error.filename or ''}: {error.strerror or error}"))
-    return found or [ok(fine)]
+        found: list[Finding] = []
+        try:
+            found += look(installed)
+        except HostwrightError as error:
+            found.append(failed(error.message, error.hint))
+        except OSError as error:
+            found.append(failed(f"{error.filename or ''}: {error.strerror or error}"))
+        yield from ((name, each) for each in found or [ok(fine)])
