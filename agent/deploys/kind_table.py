@@ -61,8 +61,8 @@ _KINDS: Mapping[str, KindRow] = {
     ),
     "quadlet": KindRow("containers.quadlet:Quadlet", also={"file:/etc/containers/systemd/{}": "{}"}),
     "cron": KindRow("cron.entry:CronEntry", also={"file:/etc/cron.d/hostwright-{}": "{}"}),
-    "block": KindRow("files.block:Block", PathShape.PART),
-    "line": KindRow("files.line:Line", PathShape.PART),
+    "block": KindRow("files.part:Block", PathShape.PART),
+    "line": KindRow("files.part:Line", PathShape.PART),
     "link": KindRow("files.link:Link", PathShape.LINK, operations={"files.link": "path"}),
     "file": KindRow(
         "files.file:File",

@@ -1,4 +1,4 @@
-"""A part of a file whose other lines are not the agent's: what Block and Line have in common."""
+"""Parts of a file whose other lines are not the agent's: a block or a line."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import hashlib
 import os
 import stat
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from agent.deploys.at_path import AtPath
-from agent.deploys.edits import REPLACING, Edit, holds_marker
+from agent.deploys.edits import REPLACING, BlockEdit, Edit, LineEdit, holds_marker, split
 from agent.deploys.files.path_kind import PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
-from agent.deploys.kind import ResourceState
+from agent.deploys.kind import ResourceState, state_before
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace, Place, place_of
 from agent.deploys.validating import approval
@@ -24,6 +26,9 @@ from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.system.safe_open import is_trusted, renamer, user_name
+
+_LINES_LIMIT = 1000
+"""Lines that one line may replace; a pattern that finds more is hardly meant to."""
 
 
 class Part(PathKind):
@@ -97,6 +102,76 @@ class Part(PathKind):
             return self.named(part).without(text)
 
         rewrite(path, unchanged)
+
+
+class Block(Part):
+    """Lines of a file between two markers: ``block:/etc/hosts#lab``.
+
+    State: ``sha256`` of the lines with their markers, which are also the image.
+    """
+
+    def edit(self, item: Item) -> BlockEdit:
+        return BlockEdit(item.part or "", item.text, item.comment)
+
+    def named(self, part: str) -> BlockEdit:
+        return BlockEdit(part, None)
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        path, _, part = entry.name.partition("#")
+        if image is None:
+            raise DeployError(f"{entry.key}: what was in it was not kept")
+        lines = image.decode(errors="surrogateescape")
+        rewrite(path, lambda text: self.named(part).without(text) + lines)
+
+
+class Line(Part):
+    """One line of a file.
+
+        line:/etc/hosts#10.0.0.1 a              word for word. State: itself, under ``line``
+        line:/etc/ssh/sshd_config#~^PermitRoot  one that may take the place of others, by the pattern that finds them
+
+    State of the second: ``sha256`` of the lines found, which are also the image, and ``at``, their numbers, from 0.
+    """
+
+    def edit(self, item: Item) -> LineEdit:
+        return LineEdit(item.text, item.match)
+
+    def named(self, part: str) -> LineEdit:
+        if part.startswith(REPLACING):
+            return LineEdit(None, part.removeprefix(REPLACING))
+        return LineEdit(part, None)
+
+    def seen(self, part: str, text: str) -> Seen | None:
+        found = super().seen(part, text)
+        if found is None:
+            return None
+        if not part.startswith(REPLACING):
+            return Seen({"line": part})
+        at = self.named(part).numbers(split(text))
+        if len(at) > _LINES_LIMIT:
+            raise OSError(errno.EFBIG, f"its pattern finds {len(at)} lines")
+        return Seen({**found.state, "at": at}, found.image)
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        path, _, part = entry.name.partition("#")
+        if not part.startswith(REPLACING):
+            rewrite(path, self.named(part).apply)
+            return
+        before = state_before(entry)
+        if image is None:
+            raise DeployError(f"{entry.key}: the lines that it replaced were not kept")
+        were = split(image.decode(errors="surrogateescape"))
+        rewrite(path, partial(_with, self.named(part), were, cast("Sequence[int]", before["at"])))
+
+
+def _with(now: LineEdit, were: Sequence[str], at: Sequence[int], text: str) -> str:
+    """The lines that ``were`` there in place of those that are; where there is none, at their old numbers."""
+    there = now.numbers(split(text))
+    moved = there[0] - at[0] if there else 0
+    lines = split(now.without(text))
+    for number, line in zip(at, were, strict=True):
+        lines.insert(number + moved, line)
+    return "".join(lines)
 
 
 def rewrite(path: str, change: Callable[[str], str]) -> None:
