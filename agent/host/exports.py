@@ -76,7 +76,7 @@ class Exports:
         if misplaced_folder(target) or not target.is_dir():
             return False
         try:
-            return FolderTree(target).entries() == self._mirror.inside(sha)
+            return FolderTree(target).entries() == self._mirror.tree(sha).inside()
         except InventoryError:
             return False
 

@@ -17,7 +17,6 @@ from typing import Final, TypeVar
 
 from agent.domain.commit import Commit, Tag
 from agent.domain.text import printable
-from agent.domain.tree import Entry
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote
@@ -192,10 +191,6 @@ class Mirror:
     def tree(self, sha: str) -> CommitTree:
         """The files of a commit."""
         return CommitTree(root_of(sha, self.raw(sha)), self._read)
-
-    def inside(self, sha: str) -> tuple[Entry, ...]:
-        """The files of a commit, without links that lead out of it."""
-        return self.tree(sha).inside()
 
     def export(self, sha: str, target: Path, *, outward: bool = False) -> None:
         """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all. Links

@@ -78,7 +78,7 @@ def test_what_is_not_what_the_commit_holds_is_exported_anew(
 def test_an_export_that_nobody_touched_is_not_read_again(
     tmp_path: Path, mirror: Mirror, commit: TrustedCommit, settled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Mirror, "inside", lambda *_: pytest.fail("its commit is read"))
+    monkeypatch.setattr(Mirror, "tree", lambda *_: pytest.fail("its commit is read"))
     assert Exports(tmp_path / "commits", mirror).folder(commit) == settled
 
 
