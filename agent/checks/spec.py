@@ -171,10 +171,7 @@ class CertificateCheck(CheckSpec):
     """the name that it has to be for; at an address that of the address"""
 
 
-KINDS: Mapping[str, type[CheckSpec]] = {
-    model.kind: model
-    for model in (HttpCheck, TcpCheck, CommandCheck, UnitCheck, FileCheck, ProcessCheck, CertificateCheck)
-}
+KINDS: Mapping[str, type[CheckSpec]] = {model.kind: model for model in CheckSpec.__subclasses__()}
 
 
 def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
