@@ -248,19 +248,19 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
 
 def lock_text(lock: Lock) -> str:
     """The text of lock.yaml for ``lock``; the reverse of ``read_lock``."""
-    agent = lock.agent
-    said: Any = _without_empty(
-        version=1,
-        agent=agent
-        and _without_empty(
-            version=agent.version, asked=lock.agent_asked, requirements=_requirements(agent.requirements)
-        ),
-        tools={name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())},
-        repositories=[_without_empty(**to_plain(pin)) for _, pin in sorted(lock.repositories.items())],
-        secrets={name: _secret(pin) for name, pin in sorted(lock.secrets.items())},
-    )
-    LockFile.model_validate(said)  # nothing is written that could not be read
-    return HEADER + dump(said)
+    said = {
+        "version": 1,
+        "agent": lock.agent and _said(lock.agent, lock.agent_asked),
+        "tools": {
+            name: {**_said(pin, lock.asked.get(name)), "bin": to_plain(pin.bin), "platforms": to_plain(pin.assets)}
+            for name, pin in lock.tools.items()
+        },
+        "repositories": [to_plain(pin) for _, pin in sorted(lock.repositories.items())],
+        "secrets": to_plain(lock.secrets),
+    }
+    # Nothing is written that could not be read.
+    written: Any = LockFile.model_validate(_filled(said)).model_dump(mode="json", exclude_defaults=True)
+    return HEADER + dump(written)
 
 
 def _tool_pin(name: str, tool: LockedTool) -> ToolPin:
@@ -269,34 +269,19 @@ def _tool_pin(name: str, tool: LockedTool) -> ToolPin:
     return ToolPin(name, tool.version, tool.bin, assets, _lines(tool.requirements or ()))
 
 
-def _tool(pin: ToolPin, asked: str | None) -> dict[str, Any]:
-    assets = ((platform, replace(asset, bin=_sorted(asset.bin))) for platform, asset in sorted(pin.assets.items()))
-    return _without_empty(
-        version=pin.version,
-        bin=_sorted(pin.bin),
-        platforms={platform: to_plain(asset, defaults=False) for platform, asset in assets},
-        asked=asked,
-        requirements=_requirements(pin.requirements),
-    )
-
-
 def _lines(requirements: Iterable[LockedRequirement]) -> tuple[str, ...]:
     """Requirements as pip reads them."""
     return tuple(_HASH.join((line.requirement, *line.hashes)) for line in requirements)
 
 
-def _requirements(lines: Iterable[str]) -> list[dict[str, Any]]:
-    parts = (line.split(_HASH) for line in sorted(lines))
-    return [{"requirement": requirement, "hashes": sorted(hashes)} for requirement, *hashes in parts]
+def _said(pin: ToolPin | AgentPin, asked: str | None) -> dict[str, Any]:
+    parts = (line.split(_HASH) for line in sorted(pin.requirements))
+    requirements = [{"requirement": requirement, "hashes": sorted(hashes)} for requirement, *hashes in parts]
+    return {"version": pin.version, "asked": asked, "requirements": requirements}
 
 
-def _secret(pin: SecretPin) -> dict[str, Any]:
-    return _without_empty(sha256=pin.sha256, recipients=_sorted(pin.recipients), left=_sorted(pin.left))
-
-
-def _without_empty(**said: Any) -> dict[str, Any]:
-    return {key: value for key, value in said.items() if value}
-
-
-def _sorted(values: Mapping[str, str]) -> dict[str, str]:
-    return dict(sorted(values.items()))
+def _filled(value: Any) -> Any:
+    """``value`` without what is empty, keys sorted. Keys of a model are put in the order of its fields later."""
+    if isinstance(value, dict):
+        return {key: _filled(item) for key, item in sorted(value.items()) if item not in (None, "", {}, [])}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
