@@ -182,12 +182,15 @@ class _Reader:
                 self._add(node.position, path, "no deploy is named here", _DEPLOY)
 
     def _short(self, kind: Key, arguments: Node | None, position: Position, path: Path) -> Mention | None:
-        if not self._is_kind(kind, position, path):
+        name = ""
+        with self.complaints.of(position, path):
+            name = _built_in(kind)
+        if not name:
             return None
-        nothing, path = Scalar(None, position), (*path, str(kind))
+        nothing, path = Scalar(None, position), (*path, name)
         return Mention(
-            name=str(kind),
-            kind=str(kind),
+            name=name,
+            kind=name,
             arguments=nothing if arguments is None or _is_null(arguments) else arguments,
             position=position,
             path=path,
@@ -202,16 +205,10 @@ class _Reader:
         if deploy is None:
             return None
         where = node.values["deploy"].position
-        source = deploy if deploy.endswith(".py") or "/" in deploy or ":" in deploy else None
-        if source is None and not self._is_kind(deploy, where, (*path, "deploy")):
-            return None
-        repository: Address | None = None
-        if deploy.startswith(SCHEME):
-            address = self._address(deploy, where, (*path, "deploy"))
-            if address is None:
-                return None
-            source, repository = address.path, Address(address.url, address.ref)
-        elif source is not None and not self._is_source(source, where, (*path, "deploy")):
+        kind, source, repository = "", None, None
+        with self.complaints.of(where, (*path, "deploy")):
+            kind, source, repository = self._meant(deploy)
+        if not kind:
             return None
         if name is None and source is not None:
             self._add(node.position, path, "a deploy of the config repo needs a name", "write `name: …`")
@@ -228,7 +225,7 @@ class _Reader:
         looking = self._choice(node, "plan", tuple(Looking), path)
         return Mention(
             name=name,
-            kind=deploy if source is None else DEPLOY_KIND,
+            kind=kind,
             arguments=arguments,
             position=node.position,
             path=(*path, "with"),
@@ -245,55 +242,40 @@ class _Reader:
         )
 
     def _on_remove(self, node: Map, path: Path) -> str | None:
-        if "on_remove" not in node.values:
-            return None
-        source, path = self._string(node, "on_remove", path), (*path, "on_remove")
-        return source if source and self._is_source(source, node.values["on_remove"].position, path) else None
+        source = self._string(node, "on_remove", path) if "on_remove" in node.values else None
+        if source:
+            with self.complaints.of(node.values["on_remove"].position, (*path, "on_remove")):
+                return self._own_file(source)
+        return None
 
-    def _is_kind(self, kind: Key, position: Position, path: Path) -> bool:
-        if kind in catalogue.kinds():
-            return True
-        known = catalogue.kinds()
-        remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
-        self._add(position, path, f'there is no deploy "{kind}"', OF_PLAYBOOKS.get(str(kind), ("", remedy))[1])
-        return False
+    def _meant(self, deploy: str) -> tuple[str, str | None, Address | None]:
+        """What ``deploy:`` names: a kind, the deploy file and its repository. Raises Mistake."""
+        if deploy.startswith(SCHEME):
+            address = _address(deploy)
+            return DEPLOY_KIND, address.path, Address(address.url, address.ref)
+        if deploy.endswith(".py") or "/" in deploy or ":" in deploy:
+            return DEPLOY_KIND, self._own_file(deploy), None
+        return _built_in(deploy), None, None
 
-    def _address(self, text: str, position: Position, path: Path) -> Address | None:
-        """``text`` as the address of a deploy file in another repository; None after a complaint."""
-        try:
-            address = Address.parse(text)
-        except Mistake as mistake:
-            problem = f'"{text}" is no deploy of another repository: {mistake}'
-            self._add(position, path, problem, mistake.hint)
-            return None
-        if not address.path.endswith(".py"):
-            self._add(position, path, f"{text} names no deploy file", "end it with //<path in that repository>.py")
-            return None
-        return address
-
-    def _is_source(self, source: str, position: Position, path: Path) -> bool:
-        """Whether ``source`` is a file of this config repo that may be run."""
+    def _own_file(self, source: str) -> str:
+        """``source``, a file of this config repo that may be run. Raises Mistake."""
         if ":" in source:
             remedy = "write deploys/<file>.py, or git+ssh://<host>/<repository>.git//<file>.py"
-            self._add(position, path, f'"{source}" is not a deploy file', remedy)
-            return False
+            raise Mistake(f'"{source}" is not a deploy file', remedy)
         parts = source.split("/")
         if parts[0] != "deploys" or len(parts) < 2 or any(part in ("", ".", "..") for part in parts):
-            self._add(position, path, f'"{source}" is not a deploy file', "write deploys/<file>.py")
-            return False
+            raise Mistake(f'"{source}" is not a deploy file', "write deploys/<file>.py")
         entry = self.source.tree.entry(source)
         if entry is None and (absence := self.source.tree.absence(source)):
-            self._add(position, path, f"{source} {absence.why}", absence.remedy)
-        elif entry is None:
+            raise Mistake(f"{source} {absence.why}", absence.remedy)
+        if entry is None:
             known = [name for name in self.source.tree.paths("deploys") if name.endswith(".py")]
-            self._add(position, path, f"there is no file {source}", nearest(source, known, otherwise="add it"))
-        elif entry.link:
-            self._add(position, path, f"{source} is a symbolic link, which is not followed", "put the file there")
-        elif not source.endswith(".py"):
-            self._add(position, path, f"{source} is not Python", "a deploy file ends in .py")
-        else:
-            return True
-        return False
+            raise Mistake(f"there is no file {source}", nearest(source, known, otherwise="add it"))
+        if entry.link:
+            raise Mistake(f"{source} is a symbolic link, which is not followed", "put the file there")
+        if not source.endswith(".py"):
+            raise Mistake(f"{source} is not Python", "a deploy file ends in .py")
+        return source
 
     def _require_known(self, node: Map, known: tuple[str, ...], path: Path) -> None:
         for key in node.values:
@@ -325,6 +307,26 @@ class _Reader:
 
     def _add(self, position: Position, path: Path, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy)
+
+
+def _built_in(kind: Key) -> str:
+    """``kind`` if there is such a deploy. Raises Mistake."""
+    known = catalogue.kinds()
+    if kind not in known:
+        remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
+        raise Mistake(f'there is no deploy "{kind}"', OF_PLAYBOOKS.get(str(kind), ("", remedy))[1])
+    return str(kind)
+
+
+def _address(text: str) -> Address:
+    """``text`` as the address of a deploy file in another repository. Raises Mistake."""
+    try:
+        address = Address.parse(text)
+    except Mistake as mistake:
+        raise Mistake(f'"{text}" is no deploy of another repository: {mistake}', mistake.hint) from None
+    if not address.path.endswith(".py"):
+        raise Mistake(f"{text} names no deploy file", "end it with //<path in that repository>.py")
+    return address
 
 
 def _is_null(node: Node) -> bool:
