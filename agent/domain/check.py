@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agent.domain.digest import JSON
 
 
-@dataclass(frozen=True, slots=True)
-class CheckKind:
+class CheckKind(NamedTuple):
     """What is known of a kind of checks besides its options. ``module``: that of ``agent.checks`` whose function of the
     kind's name returns the reason for a failure, or nothing. ``only_looks``: it starts no program as anybody and sees
     no other's process, so that a daemon that may do neither can ask it. ``resource``: the kind of resource that the
