@@ -17,11 +17,10 @@ from types import ModuleType
 from agent.deploys.correction import Correction
 from agent.domain.digest import JSON
 from agent.domain.outcome import OperationResult, Status
-from agent.domain.plan import WantedChange
 from agent.domain.question import Question, UnsignedError, UnsteadyError
 from agent.engine.code import UnpreparedError, explain, one_line
 from agent.engine.logs import tail
-from agent.engine.protocol import Done, Operated, Order, Started
+from agent.engine.protocol import Done, FoundDeploy, Operated, Order, Started
 from agent.errors import DeployError, HostwrightError
 from agent.trace import answers
 
@@ -39,18 +38,15 @@ class BuiltIn:
 
     name: str
     corrections: tuple[Correction, ...]
-    unowned: int = 0
     trace: str = ""
     """From before the look, where it was asked for."""
 
     @property
-    def changes(self) -> tuple[WantedChange, ...]:
-        return tuple(correction.change for correction in self.corrections)
-
-    @property
-    def resources(self) -> tuple[str, ...]:
-        """Keys of what changes; the desired state has all others."""
-        return tuple(dict.fromkeys(change.resource for change in self.changes))
+    def found(self) -> FoundDeploy:
+        """With the keys of what changes; the desired state has all others."""
+        changes = tuple(correction.change for correction in self.corrections)
+        resources = tuple(dict.fromkeys(change.resource for change in changes))
+        return FoundDeploy(self.name, changes, resources, trace=self.trace)
 
 
 def look(order: Order, root: Path, *, traced: bool = False) -> BuiltIn:

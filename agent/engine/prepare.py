@@ -29,7 +29,7 @@ from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import CORRECT, call_of, owned
 from agent.engine.patches import run_source
-from agent.engine.protocol import Order
+from agent.engine.protocol import FoundDeploy, Order
 from agent.engine.this_host import read_group_data, this_host
 from agent.errors import DeployError
 from agent.system.mask import masked
@@ -68,16 +68,12 @@ class PyinfraDeploy:
         return tuple(change for operation in self.operations for change in operation.changes)
 
     @property
-    def resources(self) -> tuple[str, ...]:
-        """Keys of all that it looks after, as far as it is known."""
+    def found(self) -> FoundDeploy:
         keys = [operation.key for operation in self.operations if not operation.bulk]
         owned = (key for operation in self.operations for key in operation.owns)
-        return tuple(dict.fromkeys((*keys, *(change.resource for change in self.changes), *owned)))
-
-    @property
-    def unowned(self) -> int:
-        """The number of operations that look after nothing that could be pruned."""
-        return sum(not operation.owns for operation in self.operations)
+        resources = tuple(dict.fromkeys((*keys, *(change.resource for change in self.changes), *owned)))
+        unowned = sum(not operation.owns for operation in self.operations)
+        return FoundDeploy(self.name, self.changes, resources, unowned=unowned, trace=self.trace)
 
     def meta(self, operation: Operation) -> DryRunMeta:
         meta = self.data(operation).operation_meta

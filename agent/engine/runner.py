@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -80,51 +81,48 @@ class StopSignal:
         self.asked = True
 
 
+@dataclass(frozen=True, slots=True)
 class Runner:
     """Prepares deploys and carries out what the parent says of each."""
 
-    def __init__(self, channel: Channel, stop: StopSignal, begin: Begin, *, confined: bool) -> None:
-        self._channel = channel
-        self._stop = stop
-        self._begin = begin
-        self._confined = confined
-        self._log = LogCapture()
-        self._log.install()
+    channel: Channel
+    stop: StopSignal
+    begin: Begin
+    log: LogCapture
+    confined: bool
 
     def run(self) -> int:
         """The exit status. Raises ParentGoneError, ProtocolError."""
-        for order in self._begin.deploys:
-            if self._stop.asked:
+        for order in self.begin.deploys:
+            if self.stop.asked:
                 return STOPPED_STATUS
             try:
                 deploy = self._prepared(order)
             except UnpreparedError as error:
-                told = hinted(str(error)) if self._confined else str(error)
-                self._channel.send(FoundDeploy(order.name, error=told))
+                told = hinted(str(error)) if self.confined else str(error)
+                self.channel.send(FoundDeploy(order.name, error=told))
             else:
                 self._converse(deploy)
         return 0
 
     def _prepared(self, order: Order) -> BuiltIn | PyinfraDeploy:
         """Raises UnpreparedError."""
-        begin = self._begin
+        begin = self.begin
         if order.source is None:
             return look(order, Path(begin.root), traced=begin.traced)
         load()
         from agent.engine.patches import patch_pyinfra
         from agent.engine.prepare import prepare
 
-        patch_pyinfra(confined=self._confined)
-        return prepare(order, Path(begin.root), Path(begin.temp), self._log, traced=begin.traced)
+        patch_pyinfra(confined=self.confined)
+        return prepare(order, Path(begin.root), Path(begin.temp), self.log, traced=begin.traced)
 
     def _converse(self, deploy: BuiltIn | PyinfraDeploy) -> None:
         """Says what ``deploy`` would change, and does what it is told."""
-        self._channel.send(
-            FoundDeploy(deploy.name, deploy.changes, deploy.resources, unowned=deploy.unowned, trace=deploy.trace)
-        )
-        answer = self._channel.receive()
+        self.channel.send(deploy.found)
+        answer = self.channel.receive()
         if isinstance(answer, Execute):
-            self._channel.send(self._execute(deploy, answer.resources))
+            self.channel.send(self._execute(deploy, answer.resources))
         elif not isinstance(answer, Skip):
             raise ProtocolError(f"{answer.type} where an answer about {deploy.name} was expected")
         if not isinstance(deploy, BuiltIn):
@@ -132,10 +130,10 @@ class Runner:
 
     def _execute(self, deploy: BuiltIn | PyinfraDeploy, allowed: frozenset[str]) -> Done:
         if isinstance(deploy, BuiltIn):
-            return carry_out(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)
+            return carry_out(deploy, allowed, send=self.channel.send, stopping=lambda: self.stop.asked)
         from agent.engine.execute import execute
 
-        return execute(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)
+        return execute(deploy, allowed, send=self.channel.send, stopping=lambda: self.stop.asked)
 
 
 def load() -> None:
@@ -162,7 +160,9 @@ def main(scratch: str | None = None, begin: Message | None = None) -> int:
         if begin.masked:
             core_dumps.forbid()
             mask.remember_all(begin.masked)
-        return Runner(channel, stop, begin, confined=scratch is not None).run()
+        log = LogCapture()
+        log.install()
+        return Runner(channel, stop, begin, log, confined=scratch is not None).run()
     except ParentGoneError:
         return 1
     except ProtocolError as error:

@@ -99,7 +99,8 @@ def removal_rules(
     waiting: Mapping[str, Hold],
 ) -> RemovalRules:
     """The rules of this moment; of ``entries`` those count that could ever be removed."""
-    ours = sum(1 for entry in entries if _may_go(entry))
+    created = (each for each in entries if (each.origin, each.standing) == (Origin.CREATED, Standing.OWNED))
+    ours = sum(1 for entry in created if entry.deploy != BOOTSTRAP)
     return RemovalRules(
         bare="" if state.deploys else f"site.yaml gives {state.host} no deploys at all",
         idle=idle,
@@ -186,11 +187,6 @@ def _sources(mirror: Mirror, inventory: str, sha: str) -> frozenset[Entry]:
         if "/" in entry.path
         and (not entry.path.startswith(f"{INVENTORIES}/") or entry.path.startswith(f"{INVENTORIES}/{inventory}/"))
     )
-
-
-def _may_go(entry: LedgerEntry) -> bool:
-    created = entry.origin is Origin.CREATED and entry.standing is Standing.OWNED
-    return created and entry.deploy != BOOTSTRAP
 
 
 def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], Seen | None]) -> Removal | None:

@@ -183,9 +183,9 @@ def test_a_second_look_at_what_may_differ_finds_what_a_whole_look_does(
     for name, change in since:
         with suppress(OSError):
             CHANGES[change](root / name)
-    second = look(replace(order, earlier=EarlierLook(first.trace, first.resources)), root, traced=True)
+    second = look(replace(order, earlier=EarlierLook(first.trace, first.found.resources)), root, traced=True)
     whole = look(order, root, traced=True)
-    assert (second.changes, second.trace) == (whole.changes, whole.trace)
+    assert second.found == whole.found
 
 
 def pointed(link: Path, target: str) -> None:
@@ -260,11 +260,11 @@ def test_a_second_look_restarts_what_reads_through_a_link_that_was_pointed_elsew
     units: JSON = {"web.service": {"running": True, "restart_on": [f"{tmp_path}/read"]}}
     order = Order("web", "services", None, {"units": units, "items": []}, {}, False)
     first = look(order, Path("/"), traced=True)
-    assert first.changes == ()
+    assert first.found.changes == ()
     time.sleep(0.02)
     pointed(tmp_path / "between", "2")
-    second = look(replace(order, earlier=EarlierLook(first.trace, first.resources)), Path("/"), traced=True)
-    assert [change.operation for change in second.changes] == ["restart"]
+    second = look(replace(order, earlier=EarlierLook(first.trace, first.found.resources)), Path("/"), traced=True)
+    assert [change.operation for change in second.found.changes] == ["restart"]
 
 
 def test_most_changes_are_found_by_a_plan(tmp_path: Path) -> None:
