@@ -127,30 +127,36 @@ class Place:
 def look_each(places: Iterable[Place]) -> Iterator[AtPath | OSError | DeployError]:
     """The thing at each place, or why nobody may look there."""
     for base, same in groupby(places, key=lambda place: place.base):
-        for at in open_each(base, (place.path for place in same)):
+        paths = [place.path for place in same]
+        with ExitStack() as stack:
+            opened: Iterable[OpenPlace | OSError | DeployError]
             try:
-                if isinstance(at, Exception):
-                    raise at
-                yield at.look()
-            except (FileNotFoundError, NotADirectoryError):
-                yield AtPath()
+                opened = open_each(base, stack.enter_context(base.opened()), paths)
             except (OSError, DeployError) as error:
-                yield error
+                opened = [error] * len(paths)
+            for at in opened:
+                try:
+                    if isinstance(at, Exception):
+                        raise at
+                    yield at.look()
+                except (FileNotFoundError, NotADirectoryError):
+                    yield AtPath()
+                except (OSError, DeployError) as error:
+                    yield error
 
 
-def open_each(base: Base, paths: Iterable[str]) -> Iterator[OpenPlace | OSError | DeployError]:
-    """Each path of a base with its folder open, or why that cannot be opened. Paths of one folder that follow each
-    other share its descriptor."""
+def open_each(base: Base, start: int, paths: Iterable[str]) -> Iterator[OpenPlace | OSError | DeployError]:
+    """Each path below the open base with its folder open, or why that cannot be opened. Paths of one folder that follow
+    each other share its descriptor."""
     for path, here in groupby(paths, key=lambda path: path.rpartition("/")[0]):
         with ExitStack() as stack:
-            opened: tuple[int, int] | OSError | DeployError
+            opened: int | OSError | DeployError
             try:
-                start = stack.enter_context(base.opened())
-                opened = start, stack.enter_context(base.folder(start, path))
+                opened = stack.enter_context(base.folder(start, path))
             except (OSError, DeployError) as error:
                 opened = error
             for each in here:
-                yield OpenPlace(base, *opened, each) if isinstance(opened, tuple) else opened
+                yield OpenPlace(base, start, opened, each) if isinstance(opened, int) else opened
 
 
 Act = Callable[[OpenPlace], object]

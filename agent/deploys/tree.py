@@ -83,7 +83,8 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     """Deviations, parents first. Those that cannot be put right come last, so that the rest is done before one fails.
 
     ``root`` is the folder of the commit's files, ``repositories`` the one of other repositories' trees. Raises
-    DeployError when one of those files is missing or damaged. Changes nothing.
+    DeployError when one of those files is missing or damaged, and OSError or UnsafePath when ``base`` itself cannot be
+    opened. Changes nothing.
     """
     looking = _Survey(root, repositories)
     folders: dict[tuple[bool, str], list[tuple[int, Item]]] = {}
@@ -91,9 +92,13 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     for number, item in enumerate(in_order(items)):
         folders.setdefault((item.absent, item.path.rpartition("/")[0]), []).append((number, item))
     numbered = [each for folder in folders.values() for each in folder]
-    opened = open_each(base, (item.path for _, item in numbered))
-    looked = {number: looking.deviation(at, item) for (number, item), at in zip(numbered, opened, strict=True)}
-    return _hopeless_last([found for _, found in sorted(looked.items()) if found is not None], looking.owners)
+    found: dict[int, Deviation] = {}
+    with base.opened() as start:
+        opened = open_each(base, start, (item.path for _, item in numbered))
+        for (number, item), at in zip(numbered, opened, strict=True):
+            if each := looking.deviation(at, item):
+                found[number] = each
+    return _hopeless_last([each for _, each in sorted(found.items())], looking.owners)
 
 
 def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
