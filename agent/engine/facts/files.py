@@ -13,7 +13,7 @@ import pwd
 import re
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+from io import FileIO
 
 from agent.engine.facts.pattern import translated
 from agent.engine.facts.shape import Lines
@@ -58,12 +58,13 @@ def status(path: str) -> Lines | None:
 
 def digest(algorithm: str, path: str) -> Lines | None:
     """As ``sha1sum`` and its like print it; nothing where there is nothing."""
-    descriptor = _open_regular(path)
-    if not isinstance(descriptor, int):
-        return descriptor
-    with suppress(OSError), open(descriptor, "rb", buffering=0) as file:
-        return [f"{hashlib.file_digest(file, algorithm).hexdigest()}  {path}"]
-    return None
+    try:
+        with _opened(path) as file:
+            return [f"{hashlib.file_digest(file, algorithm).hexdigest()}  {path}"]
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return None
 
 
 def content(path: str) -> Lines | None:
@@ -150,32 +151,28 @@ def _is_missing(path: str) -> bool:
     return False
 
 
-def _open_regular(path: str) -> int | Lines | None:
-    """A descriptor; or, where nothing can be opened, no lines for what is not there, and None for the rest."""
+def _opened(path: str) -> FileIO:
+    """A regular file. Raises FileNotFoundError where there is nothing, OSError for anything else."""
     if not _is_plain(path) or (path.startswith(_OWN_PROCESS) and path != "/proc/self/mountinfo"):
-        return None
-    try:
-        # Looked at before it is opened: opening can do things to a device.
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a word of a command
-            return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return []
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
+        raise OSError
+    # Looked at before it is opened: opening can do things to a device.
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a word of a command
+        raise OSError
+    file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError
+    return file
 
 
 def _content(path: str) -> bytes | None:
-    descriptor = _open_regular(path)
-    if not isinstance(descriptor, int):
-        return None if descriptor is None else b""
-    with suppress(OSError), open(descriptor, "rb", buffering=0) as file:
-        return file.read()
-    return None
+    try:
+        with _opened(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError:
+        return None
 
 
 def _searchable(path: str) -> bytes | None:

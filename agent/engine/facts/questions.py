@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from agent.deploys import questions as of
 from agent.deploys.unit_state import is_template
@@ -28,23 +28,43 @@ def rests_on(command: str) -> tuple[Question, ...]:
     for known in SHAPES:
         words = known.words(command)
         if words is not None:
-            return tuple(_ASKED[known.rests](**words))
+            return tuple(_asked(known.rests, words))
     # Not the whole command: it may hold a secret.
     program = next((word for word in command.split() if _PROGRAM.fullmatch(word)), "a shell")
     raise UnsignedError(f"it asks {program}")
 
 
-def _status(path: str) -> Iterable[Question]:
-    return of.at(_absolute(path))
+def _asked(rests: Rests, words: Mapping[str, str]) -> Iterator[Question]:
+    """``words``: those in the holes of the command. Raises UnsignedError."""
+    match rests:
+        case Rests.ON_STATUS:
+            yield from of.at(_absolute(words["path"]))
+        case Rests.ON_CONTENT:
+            yield from of.through(_absolute(words["path"]))
+        case Rests.ON_TREE:
+            yield from _tree(_absolute(words["path"]))
+        case Rests.ON_PROGRAM:
+            yield from _program(words["name"])
+        case Rests.ON_PROGRAM_AND_ANSWER:
+            yield from _program(words["name"])
+            yield from rests_on(words["inner"]) if programs.which(words["name"]) else ()
+        case Rests.ON_KERNEL:  # all but the name is the same until the next boot
+            yield from [Question(QuestionKind.VALUE, _HOST_NAME)] if words["letter"] == "n" else ()
+        case Rests.ON_TIME:
+            raise UnsignedError("it asks what time it is")
+        case Rests.ON_HOME:
+            yield from of.of_accounts((words["user"],))
+        case Rests.ON_USERS:
+            yield from (*of.of_accounts(), of.path("/etc/shadow"))
+        case Rests.ON_PACKAGES:
+            yield of.path(_DPKG_STATUS)
+        case Rests.ON_UNIT:
+            yield from of.of_units([_loaded(words["unit"])])
 
 
-def _content(path: str, **_: str) -> Iterable[Question]:
-    return of.through(_absolute(path))
-
-
-def _tree(path: str) -> Iterable[Question]:
+def _tree(path: str) -> Iterator[Question]:
     """A folder's own times tell of the names in it."""
-    yield from of.at(_absolute(path))
+    yield from of.at(path)
     for folder, folders, _ in os.walk(path):
         yield from (of.path(f"{folder}/{name}") for name in folders)
 
@@ -58,57 +78,15 @@ def _program(name: str) -> Iterator[Question]:
             return
 
 
-def _program_and_answer(name: str, inner: str, **_: str) -> Iterator[Question]:
-    yield from _program(name)
-    if programs.which(name):
-        yield from rests_on(inner)
-
-
-def _kernel(letter: str) -> Iterable[Question]:
-    """The rest is the same until the next boot."""
-    return [Question(QuestionKind.VALUE, _HOST_NAME)] if letter == "n" else []
-
-
-def _time() -> Iterable[Question]:
-    raise UnsignedError("it asks what time it is")
-
-
-def _home(user: str) -> Iterable[Question]:
-    return of.of_accounts((user,))
-
-
-def _users() -> Iterable[Question]:
-    return (*of.of_accounts(), of.path("/etc/shadow"))
-
-
-def _packages() -> Iterable[Question]:
-    return [of.path(_DPKG_STATUS)]
-
-
-def _unit(unit: str, **_: str) -> Iterable[Question]:
+def _loaded(unit: str) -> str:
     if not set(unit).isdisjoint("*?["):
         raise UnsignedError("it asks for all units of a pattern")
     if unit.endswith("@") or is_template(unit):
         raise UnsignedError("it asks for a template, of which systemd says nothing")
-    return of.of_units([unit])
+    return unit
 
 
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise UnsignedError(f"it looks at {path}, from the folder that it runs in")
     return path
-
-
-_ASKED: Mapping[Rests, Callable[..., Iterable[Question]]] = {
-    Rests.ON_STATUS: _status,
-    Rests.ON_CONTENT: _content,
-    Rests.ON_TREE: _tree,
-    Rests.ON_PROGRAM: _program,
-    Rests.ON_PROGRAM_AND_ANSWER: _program_and_answer,
-    Rests.ON_KERNEL: _kernel,
-    Rests.ON_TIME: _time,
-    Rests.ON_HOME: _home,
-    Rests.ON_USERS: _users,
-    Rests.ON_PACKAGES: _packages,
-    Rests.ON_UNIT: _unit,
-}
