@@ -2,7 +2,7 @@
 
 of each commit    Tree ─InventoryAt→ DesiredState of each host
 of two commits    DesiredState, DesiredState ─Contrast→
-of all hosts      Contrast ─Shared→ Comparison
+of all hosts      Contrast ─→ Comparison
 """
 
 from __future__ import annotations
@@ -51,15 +51,18 @@ class Property:
     after: JSON
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Contrast:
-    """What two commits want differently of one resource of a host. Without ``resource`` it tells of the deploy as a
-    whole; without ``deploy``, of the host."""
+    """What two commits want differently of one resource. Without ``resource`` it tells of the deploy as a whole;
+    without ``deploy``, of the host. It is as the first of its ``hosts`` has it; ``unlike``: how many of the others have
+    other values."""
 
     deploy: str
     resource: str
     action: Action
     properties: tuple[Property, ...] = ()
+    hosts: list[str] = field(default_factory=list, compare=False)
+    unlike: int = field(default=0, compare=False)
 
     @property
     def identity(self) -> tuple[str, str, Action, tuple[str, ...]]:
@@ -68,28 +71,19 @@ class Contrast:
 
 
 @dataclass(slots=True)
-class Shared:
-    """A contrast as the first of its ``hosts`` has it. ``unlike``: how many of the others have other values."""
-
-    contrast: Contrast
-    hosts: list[str]
-    unlike: int = 0
-
-
-@dataclass(slots=True)
 class Comparison:
     """One inventory in two commits. ``hosts``: how many were compared. ``untold``: by host, why nobody can tell."""
 
     inventory: str
     hosts: int = 0
-    shared: list[Shared] = field(default_factory=list)
+    contrasts: list[Contrast] = field(default_factory=list)
     untold: dict[str, str] = field(default_factory=dict)
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The groups of the later commit, by which sets of hosts are called."""
 
     @property
     def changed(self) -> frozenset[str]:
-        return frozenset(host for each in self.shared for host in each.hosts)
+        return frozenset(host for each in self.contrasts for host in each.hosts)
 
 
 class InventoryAt:
@@ -143,7 +137,7 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
         groups = after.environment.inventory.groups
         found.groups = {name: frozenset(hosts) for name, hosts in groups.items()}
     old, new = before.hosts(pattern), after.hosts(pattern)
-    kinds: dict[tuple[str, str, Action, tuple[str, ...]], Shared] = {}
+    kinds: dict[tuple[str, str, Action, tuple[str, ...]], Contrast] = {}
     unreadable = before.unreadable or after.unreadable
     for host in dict.fromkeys((*new, *old)):
         found.hosts += 1
@@ -152,10 +146,10 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
             found.untold[host] = told
             continue
         for contrast in told:
-            shared = kinds.setdefault(contrast.identity, Shared(contrast, []))
-            shared.hosts.append(host)
-            shared.unlike += contrast != shared.contrast
-    found.shared = list(kinds.values())
+            first = kinds.setdefault(contrast.identity, contrast)
+            first.hosts.append(host)
+            first.unlike += contrast != first
+    found.contrasts = list(kinds.values())
     return found
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.contrast import HOST, Action, Comparison, Contrast, Property, Shared
+from agent.contrast import HOST, Action, Comparison, Contrast, Property
 from agent.domain import codec
 from agent.domain.text import counted, plural, printable, some
 from agent.inventory.ansible.groups import ALL
@@ -60,10 +60,8 @@ def document(found: Comparison) -> dict[str, Any]:
         "hosts": found.hosts,
         "changed": sorted(found.changed),
         "changes": [
-            codec.to_plain(each.contrast)
-            | {"deploy": each.contrast.deploy or None, "resource": each.contrast.resource or None}
-            | {"hosts": each.hosts, "unlike": each.unlike}
-            for each in found.shared
+            codec.to_plain(each) | {"deploy": each.deploy or None, "resource": each.resource or None}
+            for each in found.contrasts
         ],
         "untold": found.untold,
     }
@@ -71,7 +69,7 @@ def document(found: Comparison) -> dict[str, Any]:
 
 def _sum(found: Comparison) -> str:
     hosts = _hosts(found.hosts)
-    if not found.shared and not found.untold:
+    if not found.contrasts and not found.untold:
         return f"{found.inventory}: nothing changes for {hosts}"
     unknown = f", not known for {len(found.untold)}" if found.untold else ""
     return f"{found.inventory}: {len(found.changed)} of {hosts} {'changes' if found.hosts == 1 else 'change'}{unknown}"
@@ -81,9 +79,9 @@ def _hosts(number: int) -> str:
     return f"{number} {plural('host', number)}"
 
 
-def _by_hosts(found: Comparison) -> Iterator[tuple[tuple[str, ...], Sequence[Shared]]]:
-    sets: dict[tuple[str, ...], list[Shared]] = {}
-    for each in found.shared:
+def _by_hosts(found: Comparison) -> Iterator[tuple[tuple[str, ...], Sequence[Contrast]]]:
+    sets: dict[tuple[str, ...], list[Contrast]] = {}
+    for each in found.contrasts:
         sets.setdefault(tuple(each.hosts), []).append(each)
     yield from sorted(sets.items(), key=lambda item: -len(item[0]))
 
@@ -106,29 +104,29 @@ def _called(hosts: Sequence[str], found: Comparison) -> str:
     return some(hosts, HOSTS_NAMED) + (f" ({_hosts(len(hosts))})" if len(hosts) > HOSTS_NAMED else "")
 
 
-def _lines(shared: Sequence[Shared], *, whole: bool) -> Iterator[str]:
-    alike: dict[tuple[str, Action], list[Shared]] = {}
-    for each in shared:
-        if each.contrast.resource and each.contrast.deploy and each.contrast.action is not Action.CHANGED:
-            alike.setdefault((each.contrast.deploy, each.contrast.action), []).append(each)
+def _lines(contrasts: Sequence[Contrast], *, whole: bool) -> Iterator[str]:
+    alike: dict[tuple[str, Action], list[Contrast]] = {}
+    for each in contrasts:
+        if each.resource and each.deploy and each.action is not Action.CHANGED:
+            alike.setdefault((each.deploy, each.action), []).append(each)
     many = {key: found for key, found in alike.items() if len(found) > RESOURCES_NAMED and not whole}
-    for each in shared:
-        key = (each.contrast.deploy, each.contrast.action)
-        if each.contrast.resource and key in many:
+    for each in contrasts:
+        key = (each.deploy, each.action)
+        if each.resource and key in many:
             if each is many[key][0]:
-                kinds = counted(one.contrast.resource.partition(":")[0] for one in many[key])
-                yield f"{_SIGNS[each.contrast.action]} {kinds}  [{each.contrast.deploy}]"
+                kinds = counted(one.resource.partition(":")[0] for one in many[key])
+                yield f"{_SIGNS[each.action]} {kinds}  [{each.deploy}]"
         else:
-            yield from _shared_lines(each, whole=whole)
+            yield from _contrast_lines(each, whole=whole)
 
 
-def _shared_lines(each: Shared, *, whole: bool) -> Iterator[str]:
-    contrast = each.contrast
+def _contrast_lines(contrast: Contrast, *, whole: bool) -> Iterator[str]:
     yield f"{_SIGNS[contrast.action]} {_what(contrast)}"
     if contrast.action is not Action.CHANGED and contrast.resource:
         return
-    if each.unlike:
-        yield f"    {each.unlike} of {len(each.hosts)} hosts have other values; these are of {each.hosts[0]}"
+    if contrast.unlike:
+        others = f"{contrast.unlike} of {len(contrast.hosts)} hosts"
+        yield f"    {others} have other values; these are of {contrast.hosts[0]}"
     for one in contrast.properties:
         yield from (f"    {line}" for line in _property_lines(one, whole=whole))
 

@@ -48,8 +48,8 @@ def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, talk: Callable[[st
 
     # All are judged before anything goes: a file without a block that has gone is not changed by a person.
     removals = [fate_before(entry) for entry in in_order(entries)]
-    for restored in counts(each for each in removals if each.fate is Fate.RESTORE):
-        talk(f"giving back{restored.removeprefix(_WORDS[Fate.RESTORE])}")
+    if restored := counted(each.entry.kind for each in removals if each.fate is Fate.RESTORE):
+        talk(f"giving back: {restored}")
     return carry_out(removals, ledger, purge=True, progress=progress)
 
 

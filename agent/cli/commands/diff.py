@@ -83,7 +83,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
         for comparison in found:
             output.show(*comparison_lines(comparison, whole=output.verbose))
     complaints.raise_if_any()
-    code = Exit.CHANGES if any(each.shared or each.untold for each in found) else Exit.FINE
+    code = Exit.CHANGES if any(each.contrasts or each.untold for each in found) else Exit.FINE
     told = {"from": before.sha, "to": after.sha, "inventories": {each.inventory: document(each) for each in found}}
     return Reply(told, code)
 
