@@ -170,7 +170,7 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="engine-", dir=self.work) as temp, ExitStack() as stack:
             begin = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             forks_itself = self._may_fork_itself(state)
-            child = self._child_of(begin, self._fork_itself if forks_itself else self._fork_preloaded, confined)
+            child = self._child_of(partial(self._fork, begin, itself=forks_itself), confined=confined)
             self._child = stack.enter_context(child)
             if self.stopped and not stopped_before:
                 child.terminate()
@@ -190,14 +190,14 @@ class Engine:
                 caller.on_done(outcome)
         return tuple(outcomes)
 
-    def _child_of(self, begin: Begin, fork: Callable[[Begin, bool], Child], confined: bool) -> Child:
+    def _child_of(self, fork: Callable[..., Child], *, confined: bool) -> Child:
         """A child by ``fork``, which is told whether it is to confine itself. Where this host lacks what that takes,
         another is started that does not: all of it or none. Raises DeployError where none can be started."""
         try:
             child = None
             if confined and not self.unconfined:
-                child, self.unconfined = await_confined(fork(begin, True), self.timeout_s)
-            return child or fork(begin, False)
+                child, self.unconfined = await_confined(fork(confined=True), self.timeout_s)
+            return child or fork(confined=False)
         except OSError as error:
             raise DeployError(
                 f"the engine could not be started: {error}",
@@ -205,19 +205,17 @@ class Engine:
                 hint="is there memory (`free -m`), and room for another process (`ps -e`)? the next cycle tries again",
             ) from error
 
-    def _fork_preloaded(self, begin: Begin, confined: bool) -> Child:
-        """A fork of the preloaded process. It waits for its orders."""
+    def _fork(self, begin: Begin, *, itself: bool, confined: bool) -> Child:
+        """A fork of this process, which knows its orders; what it needs is loaded before it, and stays loaded. Or a
+        fork of the preloaded process, which waits for them."""
         folder, keep = (begin.temp, ()) if confined else (None, self.inherit)
-        pyinfra = any(order.source is not None for order in begin.deploys)
-        return self._preloaded.child(folder, pyinfra=pyinfra, timeout_s=self.timeout_s, keep=keep)
-
-    def _fork_itself(self, begin: Begin, confined: bool) -> Child:
-        """A fork of this process. It knows its orders. What it needs is loaded before it, and stays loaded."""
+        if not itself:
+            pyinfra = any(order.source is not None for order in begin.deploys)
+            return self._preloaded.child(folder, pyinfra=pyinfra, timeout_s=self.timeout_s, keep=keep)
         from agent.engine import runner
 
         orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
         known = replace(begin, deploys=tuple(orders))  # as they would have been read
-        folder, keep = (begin.temp, ()) if confined else (None, self.inherit)
         return forked.Forked(partial(runner.main, folder, known), keep)
 
     def _may_fork_itself(self, state: DesiredState) -> bool:
