@@ -90,11 +90,12 @@ class Publisher:
 
     def withdraw(self, trusted: str | None) -> None:
         """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
+        state = self._admission_state()
         self._branch.withdraw(
             self.reporter.settings.host,
             at=self.reporter.clock(),
             render=self._page(trusted),
-            expected=[*self._documents(), *self._asked()],
+            expected=[*self._documents(), *(state.asked if state is not None else ())],
             deadline_s=WITHDRAW_DEADLINE_S,
         )
 
@@ -104,10 +105,6 @@ class Publisher:
 
     def _documents(self) -> list[bytes]:
         return [document for each in self.reporter.outboxes for document in each.documents()]
-
-    def _asked(self) -> tuple[bytes, ...]:
-        state = self._admission_state()
-        return state.asked if state is not None else ()
 
     def _page(self, trusted: str | None) -> Render | None:
         """Makes the page, with this host beside the identities of the commit ``trusted``. Without one nobody here knows
