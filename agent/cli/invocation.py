@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,10 @@ from agent.host.paths import Paths
 
 OUTPUT = "agent.output"
 CONFIG_REPO = "agent.config_repo"
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 APPLY_WAIT_S = 600.0
 """How long a command waits for a running cycle; longer than most, shorter than a person's patience."""

@@ -16,7 +16,7 @@ from agent.cli.commands.secret import identity_option
 from agent.cli.commands.status import READ_DEADLINE_S, span
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, Draft, desk_of
-from agent.cli.invocation import CliCommand, Reply
+from agent.cli.invocation import FILE, CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import admitting_anew
@@ -55,7 +55,7 @@ class Proof:
 @click.argument("host", required=False)
 @click.option("--fingerprint", metavar="SHA256:…", help="The host's key, as `hostwright status` shows it there.")
 @click.option("--code", metavar="CODE", help="The one-time code that the machine was made with.")
-@click.option("--code-file", type=click.Path(path_type=Path, dir_okay=False), help="A file with it: the user-data.")
+@click.option("--code-file", type=FILE, help="A file with it: the user-data.")
 @click.option("--commit", is_flag=True, help="Commit and push what was written.")
 @click.option("--remote", metavar="URL", help="The remote that holds the branch `status` [the repo's origin].")
 @identity_option

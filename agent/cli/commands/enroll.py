@@ -13,7 +13,7 @@ from agent.cli.admitting import admit_hosts
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, Draft, desk_of
 from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
-from agent.cli.invocation import CliCommand, Reply
+from agent.cli.invocation import EXISTING_FILE, EXISTING_FOLDER, FILE, CliCommand, Reply
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended.document import boot_of, show_document
@@ -33,9 +33,6 @@ from agent.system.revisions import Revisions
 from agent.system.ssh_host import Login, logged_in, person_at_terminal
 from agent.system.working_copy import Checkout
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_KEY = click.Path(path_type=Path, dir_okay=False, exists=True)
-
 
 @click.command(cls=CliCommand)
 @click.argument("targets", nargs=-1, metavar="[USER@]HOST|PATTERN...")
@@ -47,17 +44,13 @@ _KEY = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--branch", help="The branch that they follow [the clone's].")
 @click.option("--trust", type=click.Choice(["signed", "unsigned"]), default="signed", help="As bootstrap.sh has it.")
 @click.option("--deploy-key-command", "key_command", metavar="CMD", help="Run as CMD NAME read|write, key on stdin.")
-@click.option(
-    "--wheelhouse",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Packages for hosts without a package index.",
-)
+@click.option("--wheelhouse", type=EXISTING_FOLDER, help="Packages for hosts without a package index.")
 @click.option(
     "--user-data", "form", type=click.Choice(list(FORMATS)), help="Print what a machine boots with, instead of SSH."
 )
-@click.option("--output", "written_to", type=_FILE, help="Write that to a file that only you can read.")
-@click.option("--deploy-key", type=_KEY, help="The private key that goes along for the config repo.")
-@click.option("--status-key", type=_KEY, help="The one for the repository of reports, where that is another.")
+@click.option("--output", "written_to", type=FILE, help="Write that to a file that only you can read.")
+@click.option("--deploy-key", type=EXISTING_FILE, help="The private key that goes along for the config repo.")
+@click.option("--status-key", type=EXISTING_FILE, help="The one for the repository of reports, where that is another.")
 @click.option("--index", metavar="URL", help="The package index that has the agent.")
 def enroll(
     output: Output,

@@ -12,7 +12,7 @@ import click
 
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.interrupts import interruptible
-from agent.cli.invocation import CliGroup, Reply
+from agent.cli.invocation import FILE, CliGroup, Reply
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import UsageError, together
@@ -26,13 +26,8 @@ from agent.system.folder import FolderTree
 from agent.system.mask import SHORT, SHORTEST
 from agent.system.yaml import YamlError, load
 
-identity_option = click.option(
-    "--identity",
-    "identities",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="An age identity or a private SSH key to read with [the usual files].",
-)
+_READ_WITH = "An age identity or a private SSH key to read with [the usual files]."
+identity_option = click.option("--identity", "identities", multiple=True, type=FILE, help=_READ_WITH)
 
 
 @click.group(cls=CliGroup)
@@ -42,7 +37,7 @@ def secret() -> None:
 
 @secret.command("set")
 @click.argument("name")
-@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Take the value from this file.")
+@click.option("--file", type=FILE, help="Take the value from this file.")
 def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) -> Reply:
     """Set a value: from --file, stdin, or asked for without echo. NAME is <group or host>/<name>."""
     store = _store(repo)
@@ -122,11 +117,9 @@ def rekey(
 
 
 @secret.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--into", required=True, metavar="FOLDER", help="The group or host whose folder gets the values.")
-@click.option(
-    "--password-file", type=click.Path(path_type=Path, dir_okay=False), help="The vault's password [it is asked for]."
-)
+@click.option("--password-file", type=FILE, help="The vault's password [it is asked for].")
 @click.option("--overwrite", is_flag=True, help="Also write over secrets that are there.")
 def import_values(
     output: Output, repo: ConfigRepo, files: tuple[Path, ...], into: str, *, password_file: Path | None, overwrite: bool

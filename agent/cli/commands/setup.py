@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import Field, dataclass, fields, replace
 from functools import partial
@@ -24,7 +24,7 @@ from agent.cli.first_cycle import closing_words, followed, run_agent, run_first_
 from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
 from agent.cli.interrupts import interruptible
-from agent.cli.invocation import CliCommand, require_root
+from agent.cli.invocation import EXISTING_FILE, EXISTING_FOLDER, CliCommand, require_root
 from agent.cli.output import Output
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.layout import INVENTORIES
@@ -58,8 +58,6 @@ LOCK_WAIT_S = 600.0
 """A cycle may be at work; installing a package or two takes minutes."""
 
 Talk = Callable[[str], None]
-
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +114,13 @@ def _read_options(context: click.Context, parameter: click.Parameter, file: Bina
     context.default_map = told
 
 
+_KINDS: Mapping[str, Any] = {"str | None": str, "Path | None": EXISTING_FILE, "TrustMode | None": TrustMode}
+"""By the type of a field, the type of its option; every other option is a flag."""
+
+
 def _option(field: Field[Any]) -> click.Option:
     """The option of bootstrap.sh that a field of SetupOptions is called after."""
-    kind = {"str | None": str, "Path | None": _FILE, "TrustMode | None": TrustMode, "bool": None}[f"{field.type}"]
-    kind = click.Path(path_type=Path, file_okay=False, exists=True) if field.name == "source" else kind
+    kind = EXISTING_FOLDER if field.name == "source" else _KINDS.get(f"{field.type}")
     return click.Option([f"--{field.name.replace('_', '-')}"], type=kind, is_flag=kind is None or None)
 
 
