@@ -56,6 +56,7 @@ def test_the_first_try_adds_and_replaces_nothing_but_the_motd() -> None:
     assert packages is not None
     assert dotfiles is not None
     assert not packages.arguments["absent"]
-    files = [item for item in dotfiles.arguments["homes"]["root"] if item["kind"] == "file"]
+    files = [item for item in dotfiles.arguments["items"] if item["kind"] == "file"]
+    assert {item["home"] for item in files} == {"root"}
     assert {item["policy"] for item in files} == {"keep"}
     assert not {item["path"] for item in files} & {".bashrc", ".bash_profile", ".profile", ".vimrc", ".tmux.conf"}
