@@ -1,7 +1,7 @@
-"""Asks the checks of a host at rest, beside the daemon: ``python -I -m agent.checks.ask FILE``.
+"""The checks of a host at rest, run beside the daemon: ``python -I -m agent.checks.ask FILE``.
 
-A process of its own, which is gone afterwards: what talks to servers would make the daemon half as large again. FILE is
-what the cycle left (``trace.rest``).
+They run in a process of their own that ends afterwards: the modules that talk to servers would make the daemon half as
+large again. FILE is the document that the cycle left (``trace.rest``).
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from agent.domain.codec import from_plain
 from agent.trace.rest import PASSED, TimedCommand, read
 
 START_S = 30
-"""For the process to begin and to end, on a host that is busy."""
+"""Seconds for the process to begin and to end, on a busy host."""
 
 STACK = 512 * 1024
-"""Bytes of stack of each thread, of which a check of a server has two: the 8 MiB of the system count as held."""
+"""Bytes of stack of each thread; a check of a server has two threads. The system's default, 8 MiB each, would count as
+memory that the process holds."""
 
 
 def command(checks: Sequence[Check], file: Path) -> TimedCommand:
-    """The command by which the daemon has ``checks`` asked, of kinds that ``only_looks``."""
+    """The command by which the daemon runs ``checks``, all of kinds that ``only_looks``, its environment, and its time
+    limit in seconds."""
     argv = [sys.executable, "-I", "-m", "agent.checks.ask", f"{file}"]
     longest = max(int(str(check.spec["timeout"])) for check in checks)
     rounds = -(-len(checks) // AT_ONCE)
@@ -33,7 +35,8 @@ def command(checks: Sequence[Check], file: Path) -> TimedCommand:
 
 
 def main(file: Path) -> int:
-    """Print ``PASSED`` where all checks pass, else a line for each that does not. Return the exit status."""
+    """Print ``PASSED`` if all checks pass, else a line for each that fails. Return the exit status: 1 if ``file`` holds
+    no checks."""
     rest = read(file)
     if rest is None or not rest.checks:
         return 1

@@ -1,4 +1,4 @@
-"""Checks of the host itself: programs, units, files, processes. Each returns the reason for a failure, or nothing."""
+"""The checks of the host itself: programs, units, files, processes. Each returns why it fails, else ``""``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agent.checks.spec import CommandCheck, FileCheck, ProcessCheck, UnitCheck
 
 LOOKED_AT = 1024 * 1024
-"""Bytes of a file or of an answer."""
+"""Bytes of a file, or of an answer, in which a text is looked for."""
 
 
 def command(spec: CommandCheck) -> str:
@@ -62,8 +62,8 @@ def file(spec: FileCheck) -> str:
 
 
 def beginning(path: Path | str) -> bytes:
-    """The first ``LOOKED_AT`` bytes of a file; links are followed. Raises OSError, also for all but regular files:
-    it waits on no FIFO and no device."""
+    """The first ``LOOKED_AT`` bytes of a regular file; links are followed. Raises OSError, also for a FIFO, a device or
+    a folder, without waiting on it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,4 +1,4 @@
-"""Checks of servers: HTTP, plain TCP, certificates. Each returns the reason for a failure, or nothing."""
+"""The checks of servers: HTTP, plain TCP, certificates. Each returns why it fails, else ``""``."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def certificate(spec: CertificateCheck) -> str:
 
 
 def _certificate(spec: CertificateCheck) -> x509.Certificate:
-    """The certificate, whoever issued it: ``http`` judges whether it is trusted."""
+    """The certificate, by any issuer: only ``http`` checks if its issuer is trusted. Raises ValueError for no PEM."""
     from cryptography import x509
 
     if spec.certificate.startswith("/"):
@@ -109,7 +109,7 @@ def _names(found: x509.Certificate) -> list[str]:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """RFC 6125: a star stands for one whole label, the first."""
+    """True if the certificate's name ``pattern`` covers ``name``. A leading star stands for one label (RFC 6125)."""
     name, pattern = name.lower(), pattern.lower()
     if pattern.startswith("*."):
         return name.partition(".")[2] == pattern[2:]
@@ -117,14 +117,15 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    """Of a validated ``host:port`` or ``[v6]:port``."""
+    """The host, without brackets, and the port of a validated ``host:port`` or ``[v6]:port``."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 
 
 @contextmanager
 def _connected(host: str, port: int, timeout_s: float) -> Iterator[socket.socket]:
-    """A connection that is shut down when the time is over. Then whatever goes wrong with it is a TimeoutError."""
+    """A connection that is shut down after ``timeout_s`` seconds. An error that follows from that is raised as
+    TimeoutError."""
     with Watch(time.monotonic() + timeout_s) as watch, socket.create_connection((host, port), timeout_s) as plain:
         watch.follow(plain)
         try:
@@ -140,7 +141,7 @@ def _secured(plain: socket.socket, host: str, spec: HttpCheck) -> ssl.SSLSocket:
 
 
 def _context(ca: str | None, *, insecure: bool) -> ssl.SSLContext:
-    # The line end: of no data at all, the system's authorities would be taken.
+    # The line end, because ssl takes the system's authorities if ``cadata`` is empty.
     authorities = f"{beginning(ca).decode('ascii', 'ignore')}\n" if ca is not None else None
     context = ssl.create_default_context(cadata=authorities)
     if insecure:

@@ -1,4 +1,4 @@
-"""Runs the checks of deploys, some at a time, each with its own time limit."""
+"""The run of the checks of deploys, some at a time, each with its own time limit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from agent.domain.check import CHECK_KINDS, Check, CheckResult
 from agent.errors import HostwrightError
 
 AT_ONCE = 8
-"""Checks at once: ten that hang cost two time limits, and the smallest host can run them."""
+"""Checks at once: the smallest host can run them, and ten checks that hang cost no more than two time limits."""
 
 OUTPUT_KEPT = 1000
-"""Characters of what a failing check says."""
+"""Characters that are kept of the reason for a failure."""
 
 
 def run_checks(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
-    """The results, in the order of ``checks``. An error that a check meets is its result."""
+    """The results, in the order of ``checks``. A check that ends in an error has failed; the error is the reason."""
     if not checks:
         return ()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:
@@ -28,7 +28,7 @@ def run_checks(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
 
 def _answer(check: Check) -> CheckResult:
     began = time.monotonic()
-    spec = SimpleNamespace(**check.spec)  # what it was written as; the models that hold it to that take long to load
+    spec = SimpleNamespace(**check.spec)  # valid already; the models that validate it take long to load
     try:
         module = import_module(f"agent.checks.{CHECK_KINDS[check.kind].module}")
         ask: Callable[[SimpleNamespace], str] = getattr(module, check.kind)

@@ -26,7 +26,7 @@ from agent.domain.duration import DURATION, seconds
 from agent.domain.fault import Mistake
 
 LONGEST_S = 60
-"""A check is asked while a change settles; one that takes longer says nothing in time."""
+"""Seconds: the longest ``timeout``. A check runs while a change settles; a later answer would come too late."""
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -175,7 +175,7 @@ KINDS: Mapping[str, type[CheckSpec]] = {model.kind: model for model in CheckSpec
 
 
 def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
-    """The class of an entry's kind. Raises ValueError if it has not exactly one."""
+    """The class of an entry's kind. Raises Mistake unless the entry names exactly one kind."""
     found = [kind for kind in KINDS if kind in entry]
     if len(found) != 1:
         raise Mistake(
@@ -185,6 +185,6 @@ def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
 
 
 def check_of(deploy: str, spec: CheckSpec) -> Check:
-    """``spec`` as a value that a desired state holds: all options, with times in seconds."""
+    """``spec`` as the desired state holds it: all options, with times in seconds."""
     values: dict[str, JSON] = spec.model_dump(mode="json")
     return Check(deploy, spec.kind, spec.name or f"{spec.kind} {spec.target}"[:100], values)

@@ -1,4 +1,4 @@
-"""Archives and binaries into pins: each platform's is downloaded once, hashed, and looked into for its commands."""
+"""Pins of archives and binaries: the file of each platform is downloaded once, hashed, and searched for commands."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ SIZE_LIMIT = 2 * 1024**3
 
 
 def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], OnProgress]) -> ToolPin:
-    """Downloads to the private folder ``work``; ``watch`` says who is told of one download's progress.
+    """The pin of ``tool``: URL, sha256, size and paths of the commands for each platform.
 
-    Raises SourceError (``download-failed``, ``archive-refused``), InventoryError for a command that is not there,
-    TrustError (``pin-mismatch``) where tools.yaml says another sha256.
+    ``work``: a private folder to download to. ``watch``: returns, by the name of a download, the function that is told
+    of its progress. Raises SourceError (``download-failed``, ``archive-refused``), InventoryError for a command that
+    the archive does not hold, TrustError (``pin-mismatch``) if tools.yaml names another sha256; several at once as one.
     """
     assets: dict[str, Asset] = {}
     failures: list[HostwrightError] = []
@@ -32,7 +33,7 @@ def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], OnProgress
             failures.append(error)
     if failures:
         raise together(failures)
-    # Archives of several platforms mostly look alike: then where the commands lie is said once.
+    # The archives of all platforms mostly have the same layout: the pin then holds the paths of the commands once.
     common = next(iter(assets.values())).bin
     for platform, asset in assets.items():
         if asset.bin == common:
@@ -74,7 +75,8 @@ def _require_content(tool: ArchiveTool, wanted: WantedAsset, place: str, held: t
 
 
 def _places(tool: ArchiveTool, wanted: WantedAsset, held: tuple[Member, ...]) -> Mapping[str, str]:
-    """The paths of the commands, without the one folder that all is in."""
+    """The path in the archive of each command. A path that the agent finds itself leaves out the archive's only top
+    folder. Raises InventoryError for a command that is not there."""
     files = [member.path for member in held if member.type is not Type.DIRECTORY]
     places: dict[str, str] = {}
     for command, path in wanted.bin.items():

@@ -1,4 +1,4 @@
-"""Python tools into pins: uv resolves a requirement for every platform at once, with the hash of every file."""
+"""Pins of Python tools: uv resolves a requirement for every platform at once, with the hash of every file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from agent.problems import ProblemKind
 from agent.system.process import Completed, run
 
 PYTHON = "3.11"
-"""The oldest Python of a host, so that what is locked works on all of them, and is the same wherever it is locked."""
+"""The oldest Python of a host: a lock for it works on all hosts, and is the same on whichever machine it is made."""
 PLATFORM = "x86_64-manylinux_2_28"
-"""Whose wheel is looked into for its scripts; they have the same names everywhere."""
+"""The platform whose wheel is searched for scripts; they have the same names on every platform."""
 TIMEOUT_S = 600.0
 
 _NETWORK = re.compile(
@@ -30,14 +30,14 @@ _NETWORK = re.compile(
 )
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?==[^ ;]+( ; [^#]+?)?( --hash=sha256:[0-9a-f]{64})+$")
 _INDEX = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
-"""What pip is told by its variables, uv is told too, unless it is told otherwise."""
+"""pip's variables and uv's that mean the same. uv gets the value of pip's variable unless its own is set."""
 _REPLACING = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-"""Each names an index that takes the place of the public one."""
+"""Variables that name an index instead of the public one."""
 
 
 def require_named_index() -> None:
-    """Raises SettingsError where nobody has said which index is asked *instead of* the public one: whoever takes the
-    agent's name there would become root everywhere. What is asked besides does not keep that one out."""
+    """Raise SettingsError unless a variable names an index *instead of* the public one. An index beside the public one
+    is not enough: whoever registered the agent's name on the public index would become root on every host."""
     if not any(os.environ.get(name) for name in _REPLACING):
         raise SettingsError(
             "which package index has the agent? nobody named one to ask instead of the public one",
@@ -46,8 +46,11 @@ def require_named_index() -> None:
 
 
 def pin_python(tool: PythonTool, work: Path) -> ToolPin:
-    """Works in the private folder ``work``. Raises SettingsError without uv, SourceError when no index answers,
-    InventoryError for what there is no version of, or no such script."""
+    """The pin of ``tool``: its version, its scripts, and every requirement with its hashes. ``work``: a private folder.
+
+    Raises SettingsError if uv is not installed, SourceError if no index answers, InventoryError if there is no such
+    version, no wheel or no such script.
+    """
     lines = _compiled(tool, work)
     for line in lines:
         if not _RELEASE.match(line):
@@ -74,7 +77,7 @@ def _requirement(line: str) -> Requirement:
 
 
 def _compiled(tool: PythonTool, work: Path) -> list[str]:
-    """The requirements, each one line with its hashes."""
+    """The requirements that uv resolves ``tool`` to, each on one line with its hashes."""
     argv = [
         *("pip", "compile", "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
         *("--only-binary", ":all:"),
@@ -86,7 +89,7 @@ def _compiled(tool: PythonTool, work: Path) -> list[str]:
 
 
 def _scripts(tool: PythonTool, lines: list[str], work: Path) -> list[str]:
-    """The scripts that the distribution itself puts on PATH. Only wheels are looked into: nothing is built or run."""
+    """The scripts that the distribution itself puts on PATH. Only wheels are installed: nothing is built or run."""
     target = work / f"{tool.name}-scripts"
     argv = [
         *("pip", "install", "--quiet", "--target", f"{target}", "--no-deps", "--only-binary", ":all:"),
@@ -102,7 +105,7 @@ def _uv(tool: PythonTool, arguments: list[str], work: Path, requirements: str) -
     done = run([_program(), *arguments], timeout_s=TIMEOUT_S, input=requirements.encode(), env=_environment(), cwd=work)
     if done.ok:
         return done
-    plain = re.sub(r"[^\x21-\x7e]+", " ", done.error.decode(errors="replace"))  # without its frames of lines and arrows
+    plain = re.sub(r"[^\x21-\x7e]+", " ", done.error.decode(errors="replace"))  # without the lines and arrows around it
     what = printable(plain.strip(), 600)
     if done.timed_out or _NETWORK.search(what):
         raise SourceError(
@@ -123,6 +126,6 @@ def _program() -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    """The environment of the person who runs this, whose index, proxy and certificates count."""
+    """The environment of uv: that of the person who runs this, whose index, proxy and certificates count."""
     told = {ours: os.environ[theirs] for theirs, ours in _INDEX.items() if theirs in os.environ}
     return {"UV_SYSTEM_CERTS": "1", **told, **os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}

@@ -1,4 +1,4 @@
-"""What an inventory asks for, turned into a lock: what is pinned and still right stays, the rest is looked up."""
+"""A new lock for an inventory: pins that are still right stay, the others are looked up."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ OF_HOSTS = f"{AGENT}[host]"
 _LookUp = Callable[..., Lock]
 
 Watch = Callable[[str], OnProgress]
-"""Called with the name of what is looked up now; gives who is told how far it is."""
+"""Called with the name of the pin that is looked up now; returns the function that is told of the progress."""
 
 
 class Renewal:
-    """``addresses``: of other repositories, with a path where it is for a deploy file. ``work``: a private folder.
-    ``agent``: the agent itself, where fleet.yaml says which."""
+    """The making of one lock. ``addresses``: other repositories; an address with a path means a deploy file there.
+    ``work``: a private folder. ``agent``: the agent itself; None unless fleet.yaml asks for a version of it."""
 
     def __init__(
         self,
@@ -49,11 +49,12 @@ class Renewal:
         self._watch = watch
         self._agent = agent
         self.failures: list[HostwrightError] = []
-        """Why some of it could not be pinned, once ``everything`` or ``only`` is done. Of that the old pin stays, where
-        there is one; the rest is pinned all the same."""
+        """The errors met by ``everything`` or ``only``. A tool or repository that could not be pinned keeps its old
+        pin, if it has one; the others are pinned all the same."""
 
     def everything(self, old: Lock) -> Lock:
-        """All that is asked for, and nothing else. Of ``old`` stays what is exact and asked for as it is."""
+        """A lock with all that the inventory asks for, and nothing else. Pins of ``old`` stay if the inventory asks for
+        an exact version, and for the same as before."""
         pinned = dict.fromkeys(address.pinned for address in self._addresses)
         tools = [tool for _, tool in sorted(self._tools.items())]
         asked_for = Lock(
@@ -67,7 +68,8 @@ class Renewal:
         return self._renewed(asked_for, [self._own, *look_ups], keep=True)
 
     def only(self, old: Lock, names: Collection[str]) -> Lock:
-        """``old`` with these tools and repositories looked up anew. Raises UsageError for a name nobody knows."""
+        """``old`` with the tools and repositories called ``names`` looked up anew. Raises UsageError for a name that
+        the inventory does not have."""
         known: dict[str, _LookUp] = {
             address.pinned: partial(self._repository, address.pinned) for address in self._addresses
         }
@@ -87,7 +89,7 @@ class Renewal:
                 self.failures.append(error)
         return lock
 
-    # Each returns the lock with one pin looked up, or as it is where that may be kept and is what is asked for.
+    # Each returns the lock with one pin looked up. With ``keep``, a pin that is exact and still asked for stays.
 
     def _own(self, lock: Lock, *, keep: bool) -> Lock:
         if self._agent is None or (keep and self._agent.exact and lock.agent_asked == self._agent.requirement):
@@ -112,7 +114,8 @@ class Renewal:
         return replace(lock, tools={**lock.tools, tool.name: pin}, asked=asked)
 
     def _repository(self, pinned: str, lock: Lock, *, keep: bool) -> Lock:
-        """Each address has to be one that can be run from the repository; all that cannot are told of."""
+        """``lock`` with the repository ``pinned``; ``lock`` as it is if an address in that cannot be run. The errors of
+        all its addresses are added to ``failures``."""
         pin = None
         failures: list[HostwrightError] = []
         for address in (address for address in self._addresses if address.pinned == pinned):

@@ -26,7 +26,7 @@ _HEADER = re.compile(
 _PAYLOAD_LEAST = 16 + 16
 """Bytes: a nonce, and the tag of an empty chunk."""
 PRIVATE = re.compile(r"AGE-SECRET-KEY-|PRIVATE KEY-----")
-"""What begins a private key, also where a public one should be."""
+"""The words by which a private key is recognised, also if it was written in the place of a public one."""
 
 SSH_TYPES = ("ssh-ed25519", "ssh-rsa")
 
@@ -35,7 +35,7 @@ Key = Any
 
 
 class AgeError(Exception):
-    """No age, damaged, or not for these identities (``NotForUs``)."""
+    """The bytes are no age file or a damaged one, or the text is no key."""
 
 
 class NotForUs(AgeError):
@@ -57,7 +57,7 @@ def recipient_of(secret: str) -> str:
 
 
 def recipient(line: str) -> str:
-    """The recipient in ``line`` without its comment. Raises AgeError for a line that is none."""
+    """The recipient in ``line`` without its comment. Raises AgeError for a line without one."""
     words = line.split()
     text = " ".join(words[:2]) if words and words[0] in SSH_TYPES else (words or [""])[0]
     _recipient(text)
@@ -77,7 +77,7 @@ def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
     """The content of an age file, binary or armoured. Raises AgeError, NotForUs."""
     if not is_age(content):
         raise AgeError("this is no age file")
-    if not is_whole(content):  # in a header that never ends, pyrage would look for its end again at each byte
+    if not is_whole(content):  # pyrage searches a header without an end anew from each of its bytes
         raise AgeError("this age file is damaged or cut off")
     try:
         plain: bytes = pyrage.decrypt(content.lstrip() if content.lstrip().startswith(ARMOUR) else content, list(keys))
@@ -89,13 +89,13 @@ def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
 
 
 def is_age(content: bytes) -> bool:
-    """Whether ``content`` begins as an age file does."""
+    """True if ``content`` begins as an age file does."""
     return content.startswith(BINARY) or content.lstrip().startswith(ARMOUR)
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether an age file has all its parts, as far as can be seen without a key: armour, header, and a payload that
-    begins."""
+    """True if an age file has all parts that can be seen without a key: its armour, its header, and the beginning of a
+    payload."""
     text = content.strip()
     if text.startswith(ARMOUR):
         lines = text.splitlines()
@@ -110,7 +110,8 @@ def is_whole(content: bytes) -> bool:
 
 
 def unarmoured(content: bytes) -> bytes:
-    """The binary form of an age file: equal for files that differ in their armour alone."""
+    """The binary form of an age file, which is the same with and without armour; ``content`` itself if its armour
+    cannot be decoded."""
     text = content.lstrip()
     if not text.startswith(ARMOUR):
         return content

@@ -1,4 +1,5 @@
-"""allowed_signers files (ssh-keygen(1)) into who stands in them and until when: to be shown, never to judge by."""
+"""The people in allowed_signers files (ssh-keygen(1)), and until when they may sign: only to show them, not to
+judge."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ _FORMATS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 @dataclass(frozen=True, slots=True)
 class AllowedSigner:
-    """One line. ``authority``: whoever holds a certificate of this key. Times in seconds since the epoch, read as UTC
-    as ``system.openssh`` has ssh-keygen read them."""
+    """One line. ``authority``: True if the key signs certificates, whose holders may sign. Times are seconds since the
+    epoch, read as UTC, as ``system.openssh`` has ssh-keygen read them."""
 
     principals: str
     fingerprint: str
@@ -42,14 +43,14 @@ class AllowedSigner:
 
 
 def parse(text: bytes) -> tuple[AllowedSigner, ...]:
-    """Everybody whose line can be read; ssh-keygen passes over the others too."""
+    """The signers in all lines that can be read; ssh-keygen passes over the other lines too."""
     return tuple(_signers(text.decode(errors="replace")))
 
 
 _OPTION: Final = re.compile(
     r'cert-authority|namespaces="[^"]*"|valid-(after|before)="?(\d{8}|\d{12}|\d{14})Z?"?', re.IGNORECASE
 )
-"""What ssh-keygen(1) knows; a line with anything else it passes over."""
+"""The options that ssh-keygen(1) knows. It passes over a line with any other."""
 _LINE_HINT: Final = 'write one person a line: NAME namespaces="git" ssh-ed25519 AAAA…'
 
 
@@ -84,7 +85,8 @@ def _for_git(options: list[str]) -> bool:
 
 
 def _is_key(kind: str, text: str) -> bool:
-    """RFC 4253, 6.6: the type stands in the key once more, and a key is a row of strings, whole ones."""
+    """True if ``text`` is a key of the type ``kind``: a row of whole strings, of which the type is the first (RFC 4253,
+    6.6)."""
     try:
         blob = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):

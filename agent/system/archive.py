@@ -2,8 +2,8 @@
 
 ``.tar`` (plain, ``.gz``, ``.xz``, ``.bz2``, ``.zst``), ``.zip``, and single files, plain or compressed; the file's name
 says which. tarfile and zipfile only read: their own extraction writes through links that an archive brought
-(CVE-2007-4559), and the filters against that are not in every Python 3.11. What is written here is files, folders and
-links that stay inside, owned by whoever runs this, with modes 0755 and 0644.
+(CVE-2007-4559), and the filters against that are not in every Python 3.11. This module writes files, folders, and links
+that stay inside the folder. They belong to the user who runs it, with mode 0755 or 0644.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ __all__ = ["HONEST", "ArchiveError", "Limits", "Member", "Type", "located", "mem
 
 
 def members(archive: Path, name: str) -> tuple[Member, ...]:
-    """The members of ``archive``, all of it read; ``name`` is the file name it was published under.
+    """The members of ``archive``, which is read to its end. ``name``: the file name under which it was published.
 
-    A single file is one member, executable, called as it is without a suffix of compression. Raises ArchiveError,
-    OSError.
+    A file that is no archive is one executable member, called ``name`` without the suffix of its compression. Raises
+    ArchiveError, OSError.
     """
     with reading(archive, name, HONEST) as found:
         return tuple(_sized(member, content) for member, content in found)
 
 
 def unpack(archive: Path, name: str, folder: Path, *, limits: Limits = HONEST) -> tuple[Member, ...]:
-    """``members`` written below ``folder``, which must be empty. Raises ArchiveError, UnsafePath (somebody put a link
-    into ``folder`` meanwhile), OSError; then what is there is half of it. Nothing is synced."""
+    """The members of ``archive``, written below the empty ``folder``; nothing is synced. Raises ArchiveError,
+    UnsafePath (somebody put a link into ``folder`` meanwhile), OSError; then ``folder`` holds some of them."""
     with opened(folder, FOLDER | os.O_NOFOLLOW) as top, reading(archive, name, limits) as found:
         writer = _Writer(top)
         for member, content in found:
@@ -45,9 +45,10 @@ def unpack(archive: Path, name: str, folder: Path, *, limits: Limits = HONEST) -
 
 
 def located(wanted: str, found: Iterable[Member]) -> str | None:
-    """The path that ``wanted`` means: itself, or below the one folder that all is in, or the only file there is.
+    """The path in the archive that ``wanted`` means; None if there is none.
 
-    The last two because folders and single binaries are often named after version and platform.
+    It is ``wanted`` itself, else the only file, else ``wanted`` below the archive's only top folder: single binaries
+    and top folders are often named after version and platform.
     """
     paths = {member.path for member in found if member.type is not Type.DIRECTORY}
     if wanted in paths:
@@ -60,7 +61,7 @@ def located(wanted: str, found: Iterable[Member]) -> str | None:
 
 
 def _sized(member: Member, content: Content | None) -> Member:
-    """Read to its end, which is where a checksum stands."""
+    """``member`` with its size in bytes and its stand-in. The content is read to its end, where its checksum stands."""
     size, meant = 0, None
     while content is not None and (chunk := content.read(CHUNK)):
         meant = meant if size else fetched_stand_in(chunk)
@@ -69,7 +70,8 @@ def _sized(member: Member, content: Content | None) -> Member:
 
 
 class _Writer:
-    """Members into the folder ``top``, by descriptors: no link that somebody puts there is followed."""
+    """The writing of members into the open folder ``top``, by descriptors: no link that somebody puts there is
+    followed."""
 
     def __init__(self, top: int) -> None:
         self._top = top
@@ -81,7 +83,7 @@ class _Writer:
         if member.type is Type.DIRECTORY:
             self._make(member.path)
         elif member.type is Type.LINK:
-            self._links.append(member)  # last: until then nothing here leads anywhere
+            self._links.append(member)  # written last: until then no path can lead through a link
         else:
             with self._place(member.path) as (parent, name):
                 if content is not None:
@@ -98,7 +100,7 @@ class _Writer:
 
     @contextmanager
     def _place(self, path: str) -> Iterator[tuple[int, str]]:
-        """The folder that ``path`` lies in, made where it is missing, and its name there."""
+        """A descriptor of the folder that ``path`` lies in, made if it is missing, and the name in that folder."""
         above, _, name = path.rpartition("/")
         self._make(above)
         with safe_open.folder(self._top, above, root_links=False) as parent:

@@ -1,4 +1,4 @@
-"""What an archive may hold: its members judged one by one and together, before anything of them is written."""
+"""The rules for what an archive may hold, checked for each member before it is written, and for all together."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class ArchiveError(DeployError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that honest archives stay below. ``total``: bytes unpacked; the same as ``ratio`` times the archive, where
-    that is less, but never less than ``floor``. ``header``: bytes that describe one member. ``path``: bytes."""
+    """Bounds that honest archives stay below. An archive may unpack to ``ratio`` times its own bytes; ``floor`` bytes
+    are always allowed, and ``total`` bytes are the most. ``header``: bytes that describe one member. ``path``: bytes of
+    one path. ``members``: their number."""
 
     members: int = 100_000
     total: int = 4 * 1024**3
@@ -53,7 +54,8 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """``path`` has no ``.``, ``..`` or empty part. ``target``: what a link says, or the path whose file it is."""
+    """One entry of an archive. ``path`` has no ``.``, ``..`` or empty part. ``target``: the text of a link, or the path
+    of the file that a hard link names again. ``size``: bytes."""
 
     path: str
     type: Type
@@ -61,7 +63,8 @@ class Member:
     executable: bool = False
     target: str = ""
     stand_in: StandIn | None = None
-    """What a file is in place of the content that is meant."""
+    """The kind of file, such as a Git LFS pointer, that stands in the place of the content that is meant, if it
+    does."""
 
 
 class Content(Protocol):
@@ -71,12 +74,13 @@ class Content(Protocol):
 
 
 Members = Iterator[tuple[Member, Content | None]]
-"""Members, each with its content, which is to be read before the next; None for what is no file."""
+"""Members, each with its content, which must be read before the next member; None for one without content."""
 
 
 @dataclass(slots=True)
 class MemberCheck:
-    """Judges members as they come, and what they make together."""
+    """The check of the members of the archive ``name``, one by one as they come, and of all together. ``left``: bytes
+    that further members may unpack to."""
 
     name: str
     limits: Limits
@@ -100,7 +104,8 @@ class MemberCheck:
                 raise self.refused(f"{member.path} is a link that leads out of it, to {member.target}, or in a circle")
 
     def path(self, written: str) -> str:
-        """``a/b`` for ``./a/b/``, empty for the top itself."""
+        """``written`` without empty parts and ``.``: ``a/b`` for ``./a/b/``, empty for the top itself. Raises
+        ArchiveError for a path that leads out of the archive or cannot be written."""
         if written.startswith("/"):
             raise self.refused(f"{written} is an absolute path")
         parts = [part for part in written.split("/") if part not in ("", ".")]
@@ -116,7 +121,8 @@ class MemberCheck:
         return path
 
     def _take(self, member: Member) -> bool:
-        """False for a folder that is known."""
+        """Note ``member``. Return False for the top folder and for a folder that is known already. Raises
+        ArchiveError."""
         if not member.path:
             if member.type is Type.DIRECTORY:
                 return False

@@ -1,4 +1,4 @@
-"""Archive formats: the bytes of a file turned into members, as tarfile and zipfile read them. Nothing is written."""
+"""Archive formats: the bytes of a file read into members, by tarfile and zipfile. Nothing is written."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ else:
 CHUNK = 256 * 1024
 
 XZ_MEMORY = 256 * 1024**2
-"""Bytes. ``xz -9`` asks for 65 MiB to be undone; the format allows for gigabytes."""
+"""Bytes. Unpacking what ``xz -9`` made takes 65 MiB; the format allows for gigabytes."""
 
 _ENTRY = b"PK\1\2"
 _ENTRY_BYTES = 512
-"""What begins the description of a member, and what honest ones stay below on average (APPNOTE.TXT 4.3.12)."""
+"""The first bytes of a member's description in a zip (APPNOTE.TXT 4.3.12), and the size in bytes that honest
+descriptions stay below on average."""
 
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Of the others zipfile unpacks as much at once as comes out, in as much memory as they ask for."""
+"""The compressions that zipfile unpacks in bounded memory. With any other, it unpacks whatever a block holds at once,
+in as much memory as the archive asks for."""
 
 
 class _Closing(Content, Protocol):
@@ -67,7 +69,7 @@ class _Xz:
                 return data
 
     def close(self) -> None:
-        """Its file is closed by whoever opened it."""
+        """Do nothing: the caller that opened the file closes it."""
 
 
 _COMPRESSIONS: Mapping[str, Callable[[IO[bytes]], _Closing]] = {
@@ -81,8 +83,8 @@ _SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tbz": ".tar.bz2", ".tbz2": ".t
 
 @contextmanager
 def reading(archive: Path, name: str, limits: Limits) -> Iterator[Members]:
-    """The members, each with its content, which is to be read before the next. Whatever a library finds wrong with
-    the archive, then or now, becomes an ArchiveError."""
+    """The members, each with its content, which must be read before the next. An error that a library finds in the
+    archive, here or while the members are read, becomes an ArchiveError. Raises OSError of the disk."""
     long = next((name.removesuffix(short) + full for short, full in _SHORT.items() if name.endswith(short)), name)
     stem, dot, suffix = long.rpartition(".")
     compression = _COMPRESSIONS.get(dot + suffix)
@@ -118,12 +120,13 @@ _BROKEN = (
     EOFError,
     ValueError,
     OverflowError,
-    RuntimeError,  # zipfile's for what is encrypted or compressed in ways that it does not know
+    RuntimeError,  # by zipfile, for members that are encrypted or compressed in ways that it does not know
 )
 
 
 class _Stream(io.BufferedIOBase):
-    """A decompressed stream that ends in an error behind ``limit`` bytes; it can be sought forward."""
+    """A decompressed stream that can be sought forward. Reading more than ``limit`` bytes, and ``floor`` bytes of
+    headers and padding, raises ArchiveError."""
 
     def __init__(self, raw: Content, check: MemberCheck, limit: int) -> None:
         self._raw = raw
@@ -132,7 +135,7 @@ class _Stream(io.BufferedIOBase):
         self._position = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        # tarfile takes the description of a member into memory by its own word for how long that is.
+        # tarfile reads the description of a member into memory at once, whatever size the archive claims for it.
         if size is None or size < 0 or size > self._check.limits.header:
             raise self._check.refused("the description of one of its files is too long")
         pieces = []
@@ -173,8 +176,8 @@ def _tar(stream: _Stream, check: MemberCheck) -> Members:
 
 
 class _Directory(io.BufferedIOBase):
-    """The file that a zip is in. zipfile takes all that describes its members into memory at once, by the archive's
-    own word for how long that is, and makes more of it."""
+    """The file of a zip, with a bound for each read. zipfile reads the description of all members into memory at once,
+    whatever size the archive claims for it, and makes objects of it that take even more."""
 
     def __init__(self, file: IO[bytes], check: MemberCheck) -> None:
         self._file = file
@@ -216,5 +219,5 @@ def _zip(file: IO[bytes], check: MemberCheck) -> Members:
 
 
 def _single(stream: _Stream, name: str) -> Members:
-    """The one file of a compressed stream. Its length is unknown before its end; the limit of the stream holds."""
+    """The one file of a stream. Its length is unknown before its end, so only the limit of the stream bounds it."""
     yield Member(PurePosixPath(name).name or "file", Type.FILE, executable=True), stream

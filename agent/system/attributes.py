@@ -1,4 +1,4 @@
-"""Extended attributes by which a file gives more than its mode says: ACLs and capabilities, as bytes and in words.
+"""Extended attributes that give rights beyond a file's mode: ACLs and capabilities, as bytes and in words.
 
 Formats: acl(5) and linux/posix_acl_xattr.h; capabilities(7) and struct vfs_cap_data of linux/capability.h.
 """
@@ -14,17 +14,18 @@ from collections.abc import Iterable, Mapping
 
 ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"
-"""The ACL of a folder with which new things in it begin."""
+"""The ACL that new files in a folder get from it."""
 CAPABILITY = "security.capability"
 
 GIVING = (ACCESS, DEFAULT, CAPABILITY)
 
 _OF_CONTENT = ("security.ima", "security.evm")
-"""Hashes and signatures of the content, which the kernel makes anew or its administrator does."""
+"""Hashes and signatures of the content. The kernel or the administrator makes them anew for new content."""
 
 _NONE = (errno.ENOTSUP, errno.ENODATA)
 _NOT_MINE = (*_NONE, errno.EPERM, errno.EACCES)
-"""A file system without attributes; or a user who may replace another's file, and not give it his own labels."""
+"""Errors for a file system without attributes, and for a user who may replace somebody's file but not set its
+labels."""
 
 _ACL_VERSION = struct.Struct("<I")
 _ACL_ENTRY = struct.Struct("<HHI")
@@ -56,8 +57,8 @@ def giving(descriptor: int) -> Mapping[str, bytes]:
 
 
 def give(descriptor: int, wanted: Mapping[str, bytes], names: Iterable[str] = GIVING) -> None:
-    """Sets exactly these of the attributes called ``names``, and removes others, such as those of a folder's default
-    ACL. Raises OSError."""
+    """Set the attributes in ``names`` to their values in ``wanted``, and remove those that ``wanted`` does not have,
+    such as an ACL that came from the folder's default. Raises OSError."""
     there = giving(descriptor)
     for name in names:
         if there.get(name) == wanted.get(name):
@@ -69,8 +70,8 @@ def give(descriptor: int, wanted: Mapping[str, bytes], names: Iterable[str] = GI
 
 
 def carry_over(old: int, new: int) -> None:
-    """Gives the file ``new`` the labels and other extended attributes of ``old``, as far as they belong neither to its
-    content nor to ``GIVING``. Raises OSError."""
+    """Give the open file ``new`` the labels and other extended attributes of ``old``, but for those in ``GIVING`` and
+    those that belong to the content. Raises OSError."""
     try:
         names = os.listxattr(old)
     except OSError as error:
@@ -111,7 +112,8 @@ def _name(tag: int, who: int) -> str:
 
 
 def capability_words(packed: bytes) -> str:
-    """``cap_net_raw``; with ``+i`` or ``+p`` and the like where it is not simply permitted and effective."""
+    """The names of capabilities, ``cap_net_raw``; with flags, as in ``cap_net_raw+p``, for one that is not just
+    permitted and effective."""
     if len(packed) < _CAPS_1.size:
         return "some that cannot be read"
     magic, *masks = (_CAPS if len(packed) >= _CAPS.size else _CAPS_1).unpack_from(packed)
@@ -129,7 +131,8 @@ def capability_words(packed: bytes) -> str:
 
 
 def packed_capabilities(names: Iterable[str]) -> bytes:
-    """Permitted and effective, as ``setcap cap_net_raw=ep`` writes them. Raises KeyError for an unknown name."""
+    """The attribute that makes these capabilities permitted and effective, as ``setcap cap_net_raw=ep`` writes it.
+    Raises KeyError for an unknown name."""
     numbers = {name: number for number, name in enumerate(CAPABILITIES)}
     bits = sum({1 << numbers[name.removeprefix("cap_")] for name in names})
     return _CAPS.pack(_CAPS_2 | _EFFECTIVE, bits & 0xFFFFFFFF, 0, bits >> 32, 0)

@@ -1,19 +1,19 @@
-"""Turns the calling process into one that can look at everything and change nothing, for good, with all it starts.
+"""The confinement of the calling process and all that it starts, for good: it can look at everything, change nothing.
 
-What holds it, each closing what the others leave open:
+These walls confine it; each closes what the others leave open:
 
-- mounts of its own, all read-only, private, so that no later mount of the host shows up writable; one small tmpfs.
-  No device can be opened but those that hold nothing: no disk, no terminal of somebody else
-- nobody with CAP_DAC_READ_SEARCH alone, in every set, and no new privileges: no setuid program, no socket of a root
-  daemon, no D-Bus call that only root may make. Its group is nobody's either: what else runs as nobody is not its
-  own, and so cannot be traced or entered through /proc
-- no signal but to what it started itself, and no abstract socket of anybody else's (Landlock, where the kernel is 6.12
-  or newer); what it forked ends with it, whatever session that is in
-- System V shared memory and message queues of its own
-- a filter of system calls (``seccomp``): no network, no locks, no settings of terminals and devices, no priorities, no
-  keys, no namespaces
+- Mounts of its own, all read-only, and private, so that no later mount of the host shows up writable; one small tmpfs.
+  It can open only devices that hold nothing: no disk, no terminal of somebody else.
+- It runs as nobody with CAP_DAC_READ_SEARCH alone, in every set, and without new privileges: no setuid program, no
+  socket of a root daemon, no D-Bus call that only root may make. It has a group that nobody else has, so it cannot
+  trace other processes of nobody or enter them through /proc.
+- No signal but to processes that it started itself, and no abstract socket of other processes (Landlock, with a kernel
+  of 6.12 or newer). The processes that it forked end with it, whatever session they are in.
+- System V shared memory and message queues of its own.
+- A filter of system calls (``seccomp``): no network, no locks, no settings of terminals and devices, no priorities, no
+  keys, no namespaces.
 
-The host's /proc stays in place, and so do its network interfaces: to look at processes and addresses is allowed.
+The host's /proc and its network interfaces stay visible: to look at processes and addresses is allowed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from agent.system.seccomp import program
 
 NOBODY = 65534
 NO_GROUP = 65533
-"""In no group file: a process may trace another of its user only if its groups are the same, too."""
+"""A group that is in no group file: a process may trace another one of its user only if their groups are the same."""
 
 SCRATCH_BYTES = 64 * 1024 * 1024
-"""Of memory, for what deploy code writes while it looks."""
+"""Size of the tmpfs, in memory, to which deploy code may write while it looks."""
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
-"""What programs need of /dev. The others can be looked at, and not opened."""
+"""The devices that programs need. Others can be looked at, but not opened."""
 
 _CLONE_NEWNS, _CLONE_NEWIPC = 0x00020000, 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
@@ -54,7 +54,7 @@ _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _EXIT_SIGNALS = 128
 _ENDING_S = 5.0
-"""How long what it left behind is killed, should that fork faster than it dies."""
+"""The longest time for killing the processes that the confined one left behind; they may fork faster than they die."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -72,11 +72,11 @@ class _Capabilities(ctypes.Structure):
 
 
 def confine(scratch: Path) -> None:
-    """Go on in a process that is confined and may write to ``scratch``, a folder, alone; what is written there is
-    gone with it. The process that called stays behind as its shell: it passes SIGTERM on and ends as it ends.
+    """Go on in a confined child, which may write to the folder ``scratch`` alone; what it writes there is gone when it
+    ends. The process that called waits for the child: it passes SIGTERM on, and ends as the child ends.
 
-    Raises OSError where the kernel or the container lacks something. Then the process is neither one thing nor the
-    other, nothing of anybody else's may run in it, and it should end.
+    Raises OSError if the kernel or the container lacks something. Then the process is confined in part: it must run no
+    code of strangers, and should end.
     """
     allowed = program(os.uname().machine)  # before anything is changed
     os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 2**16 else 2**16)
@@ -89,8 +89,8 @@ def confine(scratch: Path) -> None:
 
 
 def give_up_rights() -> None:
-    """Go on as nobody who can read everything, has no network and never gets more: the part of ``confine`` that needs
-    no mounts, and so works in any container. For root. Raises OSError as ``confine`` does."""
+    """Go on as nobody, who can read everything, has no network and never gets more rights: the part of ``confine`` that
+    needs no mounts, and so works in any container. For root. Raises OSError as ``confine`` does."""
     allowed = program(os.uname().machine)
     _drop_privileges()
     install_filter(allowed)
@@ -113,7 +113,7 @@ def _set_mount(path: bytes, flags: int, attributes: _MountAttributes) -> None:
 
 
 def _drop_privileges() -> None:
-    # Else access(2), and so `test -r`, would answer as if there were no capability.
+    # Without this, access(2), and so `test -r`, would answer as if the process had no capability.
     _check(_libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP_LOCKED, 0, 0, 0), "securebits")
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for capability in range(last + 1):
@@ -131,7 +131,8 @@ def _drop_privileges() -> None:
 
 
 def _keep_inside() -> None:
-    """Best effort: an older kernel has no such rules, and then what else runs as nobody may be signalled."""
+    """Forbid signals and abstract sockets to the outside, by Landlock. A kernel before 6.12 has no such rules: then
+    other processes of nobody can be signalled."""
     attributes = (ctypes.c_uint64 * 3)(0, 0, _LANDLOCK_SCOPE_SIGNAL | _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     ruleset = _libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), size, 0)
@@ -141,7 +142,7 @@ def _keep_inside() -> None:
 
 
 def _mind_in_between() -> None:
-    """Goes on in a child. What that leaves behind becomes a child of the one that stays, and is ended by it."""
+    """Go on in a child. Processes that the child leaves behind become children of this process, which ends them."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
     child = os.fork()
     if child:
@@ -149,7 +150,7 @@ def _mind_in_between() -> None:
         try:
             status = _wait_for(child)
             _end_orphans()
-        finally:  # whatever it was, it must not go on as the child does
+        finally:  # also after an error: this process must not go on with the child's work
             _end_as(status)
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
@@ -159,7 +160,7 @@ def _end_orphans() -> None:
     deadline = time.monotonic() + _ENDING_S
     while time.monotonic() < deadline:
         for pid in children.read_text().split():
-            os.kill(int(pid), signal.SIGKILL)  # nobody else waits for it, so the number is still its own
+            os.kill(int(pid), signal.SIGKILL)  # only this process waits for it, so the number cannot be another's
         try:
             os.wait()
         except ChildProcessError:
@@ -167,7 +168,8 @@ def _end_orphans() -> None:
 
 
 def _wait_for(pid: int) -> int:
-    """The wait status of ``pid``. Its pipes are closed here: their other ends are to see when it closes them."""
+    """The wait status of the child ``pid``. This process closes its own ends of the child's pipes, so that their
+    readers see when the child closes them."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""No core dump of this process: its memory holds what nobody is to read from a file."""
+"""No core dump of this process: its memory holds secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """From now on no core is written of this process, nor piped to a program that would keep it. What it starts gets
-    the limit, too."""
+    """Have no core of this process written from now on, nor piped to a program that would keep it. Programs that it
+    starts inherit the limit for files."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

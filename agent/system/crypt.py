@@ -1,4 +1,4 @@
-"""Password hashes as /etc/shadow holds them, by crypt(3) of the system's libcrypt. Python 3.13 has no module for it."""
+"""Password hashes as in /etc/shadow, by crypt(3) of the system's libcrypt. Python 3.13 has no module for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes.util
 
 
 class CryptError(Exception):
-    """There is no libcrypt, or it does not know the method or the salt."""
+    """The machine has no libcrypt, or libcrypt does not know the method or the salt."""
 
 
 def crypt(password: str, setting: str) -> str:

@@ -1,8 +1,8 @@
 """One file of tables, by SQLite: written in transactions that survive a loss of power, read while somebody writes.
 
-All values are bytes: one flipped bit makes a text or a number of them, which is damage. At rest it is one file; a
-transaction has a rollback journal beside it, which whoever comes next rolls back. Damage is told apart from a disk that
-refuses.
+All values are bytes. A flipped bit may turn one into a text or a number: that is how damage is seen. At rest the
+database is one file. During a transaction it has a rollback journal beside it; after a crash, the next process that
+opens the database rolls that back. The errors tell damage apart from a disk that refuses.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from agent.system.files import discard, fsync_folder, make_private_folder, tempo
 from agent.system.misplaced import aside_of, misplaced_file
 
 BUSY_S = 30.0
-"""A reader waits for a commit, a writer for a reader: milliseconds, or until a slow disk is done."""
+"""The longest wait of a reader for a commit, or of a writer for a reader: mostly milliseconds, more on a slow disk."""
 
 SMALLEST = 512
-"""Bytes of the smallest page. To SQLite a shorter file is a new one."""
+"""Bytes of the smallest page. SQLite takes a shorter file for a new database."""
 
 Row = tuple[Any, ...]
 Statement = tuple[str, Sequence[Row]]
-"""A statement of SQL, and the values of each time that it runs."""
+"""A statement of SQL, and the rows of values: it runs once for each."""
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG})
-"""SQLITE_ERROR: no such table. SQLITE_TOOBIG: a length that nobody has written."""
+"""Codes of SQLite that mean damage. SQLITE_ERROR: a table is missing. SQLITE_TOOBIG: a length that nobody wrote."""
 _REFUSED = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
     sqlite3.SQLITE_PERM: errno.EACCES,
     sqlite3.SQLITE_BUSY: errno.EAGAIN,
 }
-"""Errno by the code of SQLite; of others EIO."""
+"""Errno by the code of SQLite; EIO for any other."""
 
 
 class DamagedDatabase(OSError):
@@ -44,19 +44,20 @@ class DamagedDatabase(OSError):
 
 
 class Database:
-    """``schema``: statements that make its tables where they are missing. Methods raise OSError."""
+    """The database at ``path``. ``schema``: the statements that make its tables. Methods raise OSError, for damage
+    DamagedDatabase."""
 
     def __init__(self, path: Path, schema: Sequence[str]) -> None:
         self.path = path
         self._schema = schema
 
     def rows(self, query: str, values: Row = ()) -> list[Row]:
-        """The rows of ``query``; none where there is no file yet."""
+        """The rows of ``query``; none if there is no file yet."""
         return self._read(query, values, [])
 
     def salvaged(self, table: str) -> tuple[list[Row], bool]:
-        """The rows of a table by ascending ``key``, as far as they can be read from both of its ends, and whether these
-        are all of them."""
+        """The rows of a table by ascending ``key``, as far as they can be read from both of its ends; and True if these
+        are all rows."""
         found: list[list[Row]] = []
         whole = True
         for order in ("asc", "desc"):
@@ -70,15 +71,15 @@ class Database:
         return [*by_key.values()], whole and len(by_key) == len(found[0]) and self._adds_up(table)
 
     def _adds_up(self, table: str) -> bool:
-        """False where a page of the table may hold rows that it does not count: none of them is read, and no error
-        tells."""
+        """False if SQLite finds damage in the table: a query may then miss rows without an error."""
         try:
             return self.rows(f"pragma integrity_check({table})") in ([(b"ok",)], [])
         except DamagedDatabase:
             return False
 
     def write(self, statements: Iterable[Statement]) -> None:
-        """Runs all of them in one transaction: on the disk when this returns, and not at all when it raises."""
+        """Run all statements in one transaction. It is on the disk when this returns; if this raises, nothing is
+        changed."""
         if not os.path.lexists(self.path):
             self._create(statements)
             return
@@ -86,8 +87,8 @@ class Database:
             _commit(connection, statements)
 
     def damage(self) -> str:
-        """The reason why the file cannot be used, in words; empty for a whole one, and where there has never been one.
-        Raises OSError where nobody can tell."""
+        """The reason why the file cannot be used, in words; empty if it is whole, and if there never was one. Raises
+        OSError if that cannot be told."""
         try:
             if not os.path.lexists(self.path):
                 return "is gone" if os.path.lexists(aside_of(self.path)) else ""
@@ -100,8 +101,8 @@ class Database:
         return "" if tables.issuperset(map(str.encode, self._schema)) else "is damaged: it lacks tables"
 
     def begin_afresh(self, statements: Iterable[Statement]) -> None:
-        """Puts a new one with these ``statements`` in the place of a damaged one, which is set aside. Cut off anywhere,
-        the damaged one is still there."""
+        """Put a new database, with these ``statements`` run, in the place of a damaged one, which is set aside. If this
+        is cut off, the damaged one is still there, in its place or aside."""
         aside = aside_of(self.path)
         if os.path.lexists(self.path):
             discard(aside)
@@ -118,7 +119,7 @@ class Database:
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         try:
             with _connected(new) as connection:
-                connection.execute("pragma journal_mode = off")  # nobody knows it yet
+                connection.execute("pragma journal_mode = off")  # nobody else opens the file before it has its name
                 _commit(connection, [*((table, [()]) for table in self._schema), *statements])
             new.replace(self.path)
         except BaseException:
@@ -128,8 +129,8 @@ class Database:
         fsync_folder(self.path.parent)
 
     def _read(self, query: str, values: Row, rows: list[Row]) -> list[Row]:
-        """Adds the rows of ``query`` to ``rows`` one by one: those before an error stay there, and all of bytes around
-        those that are not."""
+        """``rows``, to which the rows of ``query`` are added one by one: the rows before an error stay in it. A row
+        with a value that is not bytes is left out, and DamagedDatabase raised at the end."""
         if os.path.lexists(self.path):
             whole = True
             with self._opened() as connection:
@@ -158,9 +159,9 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S, isolation_level=None)) as connection:
             # EXTRA syncs the folder too: the journal that has been removed must not come back.
             connection.execute("pragma synchronous = extra")
-            connection.text_factory = bytes  # a damaged text may be none
+            connection.text_factory = bytes  # a damaged text may not be UTF-8
             yield connection
-    except UnicodeDecodeError as error:  # the name of a table or a column, in words of SQLite
+    except UnicodeDecodeError as error:  # a message of SQLite names a damaged table or column
         raise DamagedDatabase(errno.EUCLEAN, f"is damaged: {error.reason}", f"{path}") from error
     except sqlite3.Error as error:
         raise _explained(error, path) from error
@@ -174,7 +175,7 @@ def _commit(connection: sqlite3.Connection, statements: Iterable[Statement]) -> 
 
 
 def _explained(error: sqlite3.Error, path: Path) -> OSError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF  # the rest says more of the same
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF  # without the bits of the extended code
     if code in _DAMAGED:
         return DamagedDatabase(errno.EUCLEAN, f"is damaged: {error}", f"{path}")
     number = _REFUSED.get(code, errno.EIO)

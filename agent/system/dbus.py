@@ -1,6 +1,6 @@
-"""Asks systemd by the system bus which units have failed, without a process of `systemctl`.
+"""The failed units, asked of systemd on the system bus, without a process of `systemctl`.
 
-A message is what the D-Bus specification says ("Authentication Protocol", "Message Protocol"); the method is in
+Messages follow the D-Bus specification ("Authentication Protocol", "Message Protocol"); the method is described in
 org.freedesktop.systemd1(5). Standard library only: the daemon uses it.
 """
 
@@ -19,24 +19,24 @@ _SYSTEMD = (b"org.freedesktop.systemd1", b"/org/freedesktop/systemd1", b"org.fre
 """Destination, path and interface."""
 
 _RETURN, _ERROR = 2, 3
-"""Types of messages that answer a call."""
+"""Message types that answer a call."""
 _ALIGNMENT = 8
-"""Of the header's fields, of a body, and of each struct in it."""
+"""Bytes: the alignment of the header's fields, of a body, and of each struct in it."""
 _HELLO, _LISTING = 1, 2
 """Serials of our calls."""
 
 _TALK_MOST = 16 * 1024 * 1024
-"""Bytes of all that the bus says; a failed unit takes some 300."""
+"""Bytes that are read from the bus in all; a failed unit takes some 300."""
 _MESSAGES_MOST = 64
-"""Before an answer; a bus itself sends one, that it has given us a name."""
+"""Messages that are read for one answer. The bus itself sends one more: the name that it gave this connection."""
 _LINE_MOST = 4096
 _RECEIVED_MOST = 65536
 """Bytes at once."""
 
 
 def failed_units(timeout_s: float) -> list[bytes] | None:
-    """The names of the units that have failed; None where no bus or no systemd has answered after ``timeout_s``, or
-    where others send so much to this connection that its answer is lost."""
+    """The names of the units that have failed; None if no bus or no systemd answered within ``timeout_s`` seconds, or
+    if others sent so much to this connection that the answer was lost."""
     hello, listing = _call(_HELLO, _BUS, b"Hello"), _call(_LISTING, _SYSTEMD, b"ListUnitsFiltered", b"failed")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
@@ -52,8 +52,9 @@ def failed_units(timeout_s: float) -> list[bytes] | None:
 
 
 class _Talk:
-    """A talk with the bus by ``connection``, until ``deadline`` (``time.monotonic()``); any user of the host may have
-    the bus send something to it. Methods raise OSError: too late, too much, or the bus has hung up."""
+    """A talk with the bus by ``connection``, until ``deadline`` (``time.monotonic()``). It is bounded, because any user
+    of the host can have the bus send messages to it. Methods raise OSError if it takes too long, if too much comes, or
+    if the bus hangs up."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self._deadline = connection, deadline
@@ -97,7 +98,7 @@ class _Talk:
 
 
 def _call(serial: int, whom: tuple[bytes, bytes, bytes], member: bytes, *strings: bytes) -> bytes:
-    """A call of a method that takes nothing, or a list of ``strings``."""
+    """The message that calls the method ``member`` of ``whom``, with one list of ``strings``, or with nothing."""
     destination, path, interface = whom
     fields = b""
     for code, kind, value in ((1, b"o", path), (2, b"s", interface), (3, b"s", member), (6, b"s", destination)):
@@ -113,7 +114,7 @@ def _call(serial: int, whom: tuple[bytes, bytes, bytes], member: bytes, *strings
 
 
 def _answer(talk: _Talk, serial: int) -> tuple[str, bytes]:
-    """The answer to the call ``serial``: its byte order as for ``struct``, and its body. Raises OSError,
+    """The answer to the call ``serial``: its byte order as ``struct`` writes it, and its body. Raises OSError,
     struct.error."""
     for _ in range(_MESSAGES_MOST):
         head = talk.read(16)
@@ -128,14 +129,14 @@ def _answer(talk: _Talk, serial: int) -> tuple[str, bytes]:
 
 
 def _replies(order: str, fields: bytes, serial: int) -> bool:
-    """True if a header's fields say that the message replies to the call ``serial``. A text in another field cannot say
-    so: there are none but zeros between its end and the next field."""
+    """True if a header's fields say that the message replies to the call ``serial``. A text in another field cannot
+    feign that, because only zeros stand between its end and the next field."""
     wanted = b"\5\1u\0" + struct.pack(f"{order}I", serial)
     return any(fields.startswith(wanted, at) for at in range(0, len(fields), _ALIGNMENT))
 
 
 def _names(order: str, body: bytes) -> Iterator[bytes]:
-    """The first of each struct (ssssssouso) in a list of them. Raises struct.error."""
+    """The first member of each struct (ssssssouso) in the list that ``body`` holds. Raises struct.error."""
     (size,) = struct.unpack_from(f"{order}I", body)
     at, end = _ALIGNMENT, _ALIGNMENT + size
     while at < end:

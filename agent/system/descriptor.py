@@ -1,4 +1,4 @@
-"""File descriptors that are closed again, whatever happens in between."""
+"""File descriptors that are always closed again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 @contextmanager
 def opened(path: Path | str, flags: int, mode: int = 0o600, *, at: int | None = None) -> Iterator[int]:
-    """A descriptor of ``path``, which begins in the open folder ``at``; no program inherits it. Raises OSError."""
+    """A descriptor of ``path``, which is relative to the open folder ``at``; no program inherits it. Raises OSError."""
     descriptor = os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=at)
     try:
         yield descriptor

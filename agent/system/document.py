@@ -1,4 +1,4 @@
-"""What a YAML file says, each value with its place: the result of ``system.yaml``, without PyYAML."""
+"""The values of a YAML file, each with its position: the result of ``system.yaml``. Loads no PyYAML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 Key = str | int | float | bool | None
 Value = Key | list["Value"] | dict[Key, "Value"]
-"""What a file says, without positions. Dates are their ISO text."""
+"""A value of a file, without positions. A date is its ISO text."""
 
 
 class Unsafe(str):
@@ -19,7 +19,7 @@ class Unsafe(str):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """Lines and columns count from 1; line 0 is the file as a whole."""
+    """A place in a file. Lines and columns count from 1; line 0 means the file as a whole."""
 
     file: str
     line: int = 0
@@ -43,7 +43,7 @@ class List:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Map:
-    """``keys`` says where each key stands, ``values`` what it holds; merge keys are resolved."""
+    """A mapping: the ``values`` by key, and the positions of the ``keys``. Merge keys are resolved."""
 
     values: Mapping[Key, Node]
     keys: Mapping[Key, Position]
@@ -68,7 +68,8 @@ def plain(node: Node) -> Value:
 
 
 def locate(node: Node, path: Sequence[str | int]) -> Position:
-    """The position of the value at ``path``, or of the last part that exists; for a mapping's entry, of its key."""
+    """The position of the value at ``path``, or of the last part of it that exists. The position of an entry of a
+    mapping is that of its key."""
     position = node.position
     for part in path:
         if isinstance(node, Map) and part in node.values:

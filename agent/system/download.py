@@ -1,6 +1,6 @@
 """Downloads: a URL turned into a file, whole or not at all.
 
-``https``, ``http`` and ``file``. Bounded in size and time; what broke off goes on where it stopped.
+``https``, ``http`` and ``file``. Size and time are bounded; a transfer that broke off goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ from agent.system.files import discard, fsync_folder
 from agent.system.http import MAX_REDIRECTS, Watch, open_url, shown
 
 OnProgress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and the bytes that there will be, None where the server does not say."""
+"""Called with the bytes that have come and the bytes of the whole file, None if the server does not say."""
 
 _CHUNK = 64 * 1024
 _PASSING = (408, 429, 500, 502, 503, 504)
-"""HTTP statuses that may be another one in a moment (RFC 9110)."""
+"""HTTP statuses of a passing trouble (RFC 9110): the download is tried again."""
 _LENGTH_DIGITS = 18
-"""Of a length in bytes: an exabyte."""
+"""The most digits of a length in bytes: less than an exabyte."""
 _RANGE_REFUSED = 416
 _PERMANENT = Consequence.STALL
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """``stall_s``: without a connection, or without a byte. ``total_s``: for all of it; less than the half hour that
-    a deploy may take. ``attempts``: in a row that brought nothing. ``pause_s``: before the second, doubled each time.
+    """Limits of a download. ``stall_s``: seconds without a connection or without a byte. ``total_s``: seconds for all
+    attempts together; less than the half hour that a deploy may take. ``attempts``: how many in a row may bring
+    nothing. ``pause_s``: seconds before the second of these; each further pause is twice as long.
     """
 
     stall_s: float = 30.0
@@ -64,10 +65,10 @@ def _silent(_received: int, _total: int | None) -> None:
 def download(
     url: str, target: Path, *, limit: int, progress: OnProgress = _silent, patience: Patience = Patience()
 ) -> Downloaded:
-    """Fetch the file at ``url``, at most ``limit`` bytes, as ``target`` (0600, replaced when it is there).
+    """Fetch the file at ``url``, at most ``limit`` bytes, as ``target`` (0600, replaced if it is there).
 
-    Its folder must be one that nobody else can write to. Raises SourceError for all that the other side can do wrong,
-    OSError where this side's disk refuses; then there is no ``target`` that was not there before.
+    Nobody else may be able to write to its folder. Raises SourceError for all that the other side can do wrong, OSError
+    if the disk here refuses; then ``target`` is as it was.
     """
     part = _part(target)
     discard(part)
@@ -81,11 +82,11 @@ def download(
 
 
 def download_pinned(asset: Asset, target: Path, *, patience: Patience = Patience()) -> None:
-    """Exactly what ``asset`` says as ``target`` (0600); one that is already there is checked and taken.
+    """Fetch exactly the file that ``asset`` pins as ``target`` (0600); a right file that is already there is kept.
 
-    A transfer that broke off goes on where it stopped, also in a later call. What does not match is thrown away.
-    Its folder must be one that nobody else can write to. Raises SourceError (kind ``pin-mismatch`` for other bytes
-    than were pinned), OSError where this side's disk refuses.
+    A transfer that broke off goes on where it stopped, also in a later call. A file that does not match is removed.
+    Nobody else may be able to write to its folder. Raises SourceError (kind ``pin-mismatch`` for other bytes than are
+    pinned), OSError if the disk here refuses.
     """
     wanted = Downloaded(asset.sha256, asset.size)
     if target.exists() and digest(target) == wanted:
@@ -98,7 +99,7 @@ def download_pinned(asset: Asset, target: Path, *, patience: Patience = Patience
         transfer.run()
         found = digest(part)
         if found != wanted and resumed:
-            # What was left of the earlier transfer may have been of another file.
+            # The part that an earlier transfer left may belong to another file.
             discard(part)
             transfer.run()
             found = digest(part)
@@ -112,13 +113,13 @@ def download_pinned(asset: Asset, target: Path, *, patience: Patience = Patience
 
 
 def digest(path: Path) -> Downloaded:
-    """Sha256 and size of an existing file. Raises OSError."""
+    """The sha256 and the size of a file. Raises OSError."""
     with path.open("rb") as file:
         return Downloaded(hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
 
 
 def file_name(url: str) -> str:
-    """The last part of the path of ``url``, which is what the file is called; empty where it has none."""
+    """The file name in ``url``: the last part of its path; empty if the path ends with a slash."""
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
@@ -147,8 +148,8 @@ class _Interrupted(Exception):
 
 @dataclass(slots=True)
 class _Transfer:
-    """One URL on its way into one file. ``size``: how long it is, where that is known beforehand. ``validator``: by
-    which the server recognises the file of which a part is here (ETag or date)."""
+    """One URL on its way into one file. ``size``: bytes of the file, None if they are not known beforehand.
+    ``validator``: the ETag or date by which the server recognises the file of which a part is here."""
 
     _url: str
     _part: Path
@@ -159,7 +160,8 @@ class _Transfer:
     _validator: str = ""
 
     def run(self) -> None:
-        """Raises SourceError, OSError. What came stays in the file."""
+        """Fetch the file, with as many attempts as it takes. Raises SourceError, OSError; then the part that came stays
+        in the file."""
         parts = urlsplit(self._url)
         if parts.username is not None:
             raise self._failed("has a name or password in it; nothing here sends those", _PERMANENT)
@@ -186,7 +188,7 @@ class _Transfer:
     def _attempt(self, deadline: float) -> None:
         received = self._received()
         headers = {"Accept-Encoding": "identity"}
-        # Of an unknown file only a server that recognises it may give the rest; a pinned one is checked afterwards.
+        # Only a server that recognises the part may send the rest, unless the file is pinned and so checked at the end.
         if received and (self._validator or self._size is not None):
             headers["Range"] = f"bytes={received}-"
             if self._validator:
@@ -217,7 +219,7 @@ class _Transfer:
             yield response
 
     def _refusal(self, status: int) -> Exception:
-        """The error for an answer that is no success."""
+        """The error for an answer with an HTTP ``status`` that is no success."""
         if status == _RANGE_REFUSED and self._received():
             discard(self._part)
             return _Interrupted("it has no such part")
@@ -229,7 +231,8 @@ class _Transfer:
         return self._failed(f"the server answers {status} {phrase}".rstrip())
 
     def _judge(self, response: http.client.HTTPResponse, received: int) -> int | None:
-        """The length of the whole file. Raises _Interrupted for an answer to another question, SourceError."""
+        """The length of the whole file in bytes, None if it is unknown. Raises _Interrupted for another part than was
+        asked for, SourceError for a file that is compressed or too long."""
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise self._failed("the server sends it compressed, which was not asked for", _PERMANENT)
         length = response.headers.get("Content-Length", "")
@@ -263,7 +266,7 @@ class _Transfer:
             )
 
     def _copy(self) -> None:
-        """A ``file:`` URL."""
+        """Copy the file that a ``file:`` URL names. Raises SourceError, OSError."""
         parts = urlsplit(self._url)
         if parts.netloc not in ("", "localhost"):
             raise self._failed("a file: URL begins with three slashes", _PERMANENT)
@@ -311,13 +314,13 @@ class _Transfer:
 
 
 def _number(text: str) -> int | None:
-    """A length that a server says; None for what can be none. (int() refuses thousands of digits.)"""
+    """The length that a server sends as ``text``; None if that is no length. (int() refuses thousands of digits.)"""
     return int(text) if text.isdecimal() and len(text) <= _LENGTH_DIGITS else None
 
 
 @contextmanager
 def _interruptions() -> Iterator[None]:
-    """Turn what breaks on the way into an interruption."""
+    """Raise an error of the connection as _Interrupted."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:

@@ -9,11 +9,11 @@ import threading
 from typing import NoReturn
 
 _UNWRITTEN = 120
-"""Python's own exit status where the last of the output could not be written."""
+"""Python's own exit status if the end of the output could not be written."""
 
 
 def leave(status: int) -> NoReturn:
-    """End the process as ``sys.exit`` does, but for taking every module apart: that takes up to 60 ms of CPU."""
+    """End the process as ``sys.exit`` does, but without taking every module apart, which costs up to 60 ms of CPU."""
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, and tells those of pools to end
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

@@ -1,6 +1,6 @@
 """Files that survive: written whole or not at all, read within bounds, on paths that were checked.
 
-Everything the agent remembers goes through here. Nothing in this module follows a symbolic link in the last
+The agent reads and writes all its state through this module. No function here follows a symbolic link in the last
 component of a path.
 """
 
@@ -22,17 +22,17 @@ from agent.system.attributes import ACCESS, give
 from agent.system.descriptor import FOLDER, opened
 
 READ_LIMIT = 16 * 1024 * 1024
-"""Bytes; more than any state file of ours, little enough to hold in memory."""
+"""Bytes: more than any state file has, few enough to hold in memory."""
 
 
 LEFTOVER_S = 3600
-"""Nobody takes so long to write a document."""
+"""Age in seconds from which a temporary file is a leftover: no writer takes so long."""
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """``data`` as the whole content of ``path``, durable when this returns; a reader sees the old or the new file.
+    """Write ``data`` as the whole content of ``path``, durable when this returns; a reader sees the old or new file.
 
-    Temp file in the same folder, fsync, rename, fsync of the folder. Raises OSError; then the old file stands.
+    A temporary file in the same folder, fsync, rename, fsync of the folder. Raises OSError; then the old file stands.
     """
     try:
         _replace({path: data}, mode, durable=True)
@@ -42,13 +42,14 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_unsynced(path: Path, data: bytes) -> None:
-    """``data`` as the whole content of ``path``, where losing it with the power does no harm and the reader knows a
-    damaged one. A reader sees the old or the new file. Raises OSError."""
+    """Write ``data`` as the whole content of ``path`` without waiting for the disk: for a file whose loss does no harm,
+    and whose reader recognises damage. A reader sees the old or the new file. Raises OSError."""
     _replace({path: data})
 
 
 def explained(error: OSError, path: Path) -> OSError:
-    """``error`` with what keeps ``path`` from being replaced or removed, and the way out, as its text."""
+    """``error`` with a text that says what keeps ``path`` from being replaced or removed, and the way out; ``error``
+    itself if nobody knows."""
     with suppress(OSError):
         with opened(path.parent, FOLDER) as folder:
             reason, hint = obstacle.explained(error, folder, path.name)
@@ -57,12 +58,12 @@ def explained(error: OSError, path: Path) -> OSError:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody has and nobody can guess; ``sweep`` knows it."""
+    """A new name beside ``path`` that nobody can guess; ``sweep`` recognises it."""
     return path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
 
 
 def _new_file(path: Path, mode: int) -> BinaryIO:
-    """Create a file with exactly this mode: a folder's default ACL gives nobody anything. Raises OSError."""
+    """Create a file with exactly this mode: an ACL that comes from the folder is removed. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     give(descriptor, {}, (ACCESS,))
     os.fchmod(descriptor, mode)
@@ -70,9 +71,9 @@ def _new_file(path: Path, mode: int) -> BinaryIO:
 
 
 def sweep(folder: Path, *, shared: Collection[str] = ()) -> None:
-    """Removes what ``write_atomic`` and ``write_all`` left in ``folder`` when they were killed or lost their power. The
-    caller is the only one who writes there, but for the files called ``shared``: of those only what is old goes. What
-    does not go is in nobody's way."""
+    """Remove the temporary files that ``write_atomic`` and ``write_all`` left in ``folder`` when they were cut off. The
+    caller is the only writer there, except for the files called ``shared``: their temporary files go only when older
+    than LEFTOVER_S. A file that cannot be removed stays; it does no harm."""
     for left in folder.glob(".*.new"):
         name = left.name.removeprefix(".").rsplit(".", 2)[0]
         with suppress(OSError):
@@ -81,8 +82,8 @@ def sweep(folder: Path, *, shared: Collection[str] = ()) -> None:
 
 
 def write_all(folder: Path, files: Mapping[Path, bytes], *, mode: int = 0o600) -> None:
-    """Write many files of one ``folder``, in a tenth of the time of ``write_atomic``: each is old or new, and all are
-    durable when this returns. Raises OSError; then some may be new."""
+    """Write many files of one ``folder``, in a tenth of the time of ``write_atomic``. A reader sees each file old or
+    new; all are durable when this returns. Raises OSError; then some may be new."""
     _replace(files, mode, synced_with=folder)
     fsync_folder(folder)
 
@@ -90,8 +91,8 @@ def write_all(folder: Path, files: Mapping[Path, bytes], *, mode: int = 0o600) -
 def _replace(
     files: Mapping[Path, bytes], mode: int = 0o600, *, durable: bool = False, synced_with: Path | None = None
 ) -> None:
-    """Give files of the same folder new content. It is on the disk before any has its name: with ``durable`` file by
-    file, with ``synced_with`` by that folder's file system."""
+    """Give files of the same folder new content. With ``durable`` each is synced by itself, with ``synced_with`` the
+    whole file system of that folder; in both cases before any file gets its name."""
     renames = {path: temporary_name(path) for path in files}
     try:
         for path, temporary in renames.items():
@@ -112,7 +113,7 @@ def _replace(
 
 
 def append_durable(path: Path, line: bytes) -> None:
-    """Appends one line and waits until it is on the disk. A torn last line is the reader's to skip."""
+    """Append one line and wait until it is on the disk. Readers must skip a torn last line. Raises OSError."""
     created = not path.exists()
     with opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW) as descriptor:
         os.write(descriptor, line)
@@ -122,11 +123,11 @@ def append_durable(path: Path, line: bytes) -> None:
 
 
 def read_bounded(path: Path | str, limit: int = READ_LIMIT) -> bytes:
-    """The content of a regular file of at most ``limit`` bytes. Raises OSError, also for what is not a regular file
-    (nothing here waits on a FIFO) and for more than ``limit``."""
+    """The content of a regular file of at most ``limit`` bytes. Raises OSError, also for a larger file, and for
+    anything else than a regular file; it never waits on a FIFO."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)  # fdopen does not, where it is of a folder
+        os.close(descriptor)  # fdopen does not close the descriptor of a folder
         raise OSError(f"{path} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(limit + 1)
@@ -136,14 +137,14 @@ def read_bounded(path: Path | str, limit: int = READ_LIMIT) -> bytes:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Makes renames and new names in ``folder`` durable."""
+    """Make renames and new names in ``folder`` durable. Raises OSError."""
     with opened(folder, FOLDER) as descriptor:
         os.fsync(descriptor)
 
 
 def sync_file_system(folder: Path | int) -> None:
-    """Makes everything written so far to the file system of ``folder`` (its path, or an open one) durable, with one
-    call (syncfs(2)): for a thousand small files a quarter of the time of an fsync each. Raises OSError."""
+    """Make everything written so far to the file system of ``folder`` (a path or a descriptor) durable, by syncfs(2):
+    for a thousand small files in a quarter of the time of an fsync each. Raises OSError."""
     import ctypes  # not needed by the daemon, which imports this module and is to stay small
 
     if isinstance(folder, Path):
@@ -155,13 +156,14 @@ def sync_file_system(folder: Path | int) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """``path`` as a folder that only its owner may enter; its missing parents too, those readable to all."""
+    """Make the folder ``path``, which only its owner may enter, and its missing parents, which all may read. A folder
+    that is there stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
 
 
 def discard(path: Path) -> None:
-    """Removes a file, a link or a whole folder of ours; fine when there is none."""
+    """Remove a file, a link or a whole folder of ours, if it is there. Raises OSError."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=False)
     else:
@@ -169,8 +171,8 @@ def discard(path: Path) -> None:
 
 
 def others_hand(status: os.stat_result, *, sticky: bool = False) -> str:
-    """Why others than root (or who runs this) could change what has this ``status``; empty where nobody could.
-    ``sticky``: in a folder with that bit each may rename only what is his own, so it is nobody's."""
+    """The reason why others than root (or the user who runs this) could change the file with this ``status``; empty if
+    nobody could. ``sticky``: a folder with the sticky bit is fine, because in it each may rename only his own files."""
     if status.st_uid not in (0, os.geteuid()):
         return f"belongs to uid {status.st_uid}, not to root"
     mode = stat.S_IMODE(status.st_mode)
@@ -180,10 +182,8 @@ def others_hand(status: os.stat_result, *, sticky: bool = False) -> str:
 
 
 def require_owned_throughout(path: Path) -> None:
-    """Every component from / to ``path`` belongs to root (or who runs this) and is writable by nobody else.
-
-    Raises SettingsError naming the component: whoever owns one of them could put another thing in its place.
-    """
+    """Raise SettingsError unless every component from / to ``path`` belongs to root (or the user who runs this) and
+    nobody else can write to it. Whoever could might put another file in the place of ``path``."""
     resolved = path.resolve(strict=False)
     for component in (*reversed(resolved.parents), resolved):
         try:

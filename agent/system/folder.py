@@ -1,8 +1,8 @@
-"""A config repo's files as they lie in a plain folder: what commands read on an administrator's machine, Git or not.
+"""The files of a config repo in a plain folder, which commands read on an administrator's machine, with Git or without.
 
-Only what is asked for is looked at, each file once: whatever else lies in the folder costs nothing and may be
-unreadable. No link is followed, neither as a file nor on the way to one: a link is an entry whose content is its
-target, like in Git. Everything is opened through descriptors of folders that were checked.
+Only files that are asked for are read, each once: other files in the folder cost nothing and may be unreadable. No link
+is followed, neither as a file nor on the way to one: as in Git, a link is an entry whose content is its target.
+Everything is opened through descriptors of folders that were checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.domain.tree import Entry, Tree, blob_id
 from agent.errors import InventoryError
 
 SIZE_LIMIT = 256 * 1024 * 1024
-"""Bytes of one file; what is larger does not belong into a config repo."""
+"""Bytes of one file; larger ones do not belong into a config repo."""
 
 T = TypeVar("T")
 
@@ -28,9 +28,9 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class FolderTree(Tree):
-    """The files of a folder; ``.git`` is not part of it. Raises InventoryError for what cannot be read.
+    """The files of a folder without its ``.git``. Methods raise InventoryError for a file that cannot be read.
 
-    What was seen once counts as long as this object lives.
+    An answer that was given once stays the same as long as this object lives.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,8 @@ class FolderTree(Tree):
         return self._stand_ins[entry.path]
 
     def _at(self, path: str, look: Callable[[int, str], T]) -> T | None:
-        """The result of ``look``, which gets a descriptor of the folder of ``path`` and the name in it."""
+        """The result of ``look``, which gets a descriptor of the folder of ``path`` and the name in it; None if nothing
+        is there. Raises InventoryError."""
         *parents, name = path.split("/")
         try:
             with self._folder(tuple(parents)) as folder:
@@ -91,7 +92,7 @@ class FolderTree(Tree):
 
     @contextmanager
     def _folder(self, parts: tuple[str, ...]) -> Iterator[int]:
-        """A descriptor of the folder at ``parts``; NotADirectoryError where a part is a link."""
+        """A descriptor of the folder at ``parts``. Raises OSError, NotADirectoryError if a part is a link."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for part in parts:
@@ -157,7 +158,8 @@ def _entry(folder: int, name: str, path: str) -> Entry | None:
 
 
 def _content(folder: int, name: str) -> bytes | None:
-    """The content of a file, or the target of a link; None for anything else."""
+    """The content of a file, or the target of a link; None for anything else. Raises OSError, also for a file larger
+    than SIZE_LIMIT."""
     mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         return os.fsencode(os.readlink(name, dir_fd=folder))
@@ -171,7 +173,7 @@ def _content(folder: int, name: str) -> bytes | None:
 
 
 def _require_plain(part: str) -> None:
-    """Raises FileNotFoundError for what would lead somewhere else: no tree has an entry of that name."""
+    """Raise FileNotFoundError if ``part`` would lead out of its folder or into ``.git``: no tree has such an entry."""
     if part in ("", ".", "..", ".git") or "\0" in part:
         raise FileNotFoundError(part)
 
