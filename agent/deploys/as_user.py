@@ -1,7 +1,7 @@
-"""Work done as another user: a forked child gives up root for good, works, and says through a pipe how it went.
+"""Work done as another user: a forked child gives up root for good, works, and writes the outcome to a pipe.
 
-Safe inside pyinfra's greenlets: the child runs plain code and ends by ``os._exit``, so it never gets back to gevent's
-loop; the parent waits for it without giving control away.
+It is safe inside pyinfra's greenlets: the child runs plain code and ends by ``os._exit``, so it never gets back to
+gevent's loop; the parent waits for it without running other greenlets.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from agent.errors import DeployError
 from agent.problems import ProblemKind
 
 WORK_TIMEOUT_S = 120
-"""For writing one file; a disk that takes longer is not coming back (the home may lie on a network)."""
+"""For writing one file. A home may lie on a network; a disk that takes longer than this does not answer any more."""
 
 _ANSWER_LIMIT = 64 * 1024
 
 _LOOK_S = 0.2
-"""Between two looks whether the child was stopped, as its user may do."""
+"""Between two looks at the child's state: its user may have stopped it by a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class LocalUser:
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """Raises DeployError when there is none of that name."""
+        """The account of that name. Raises DeployError where there is none."""
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
@@ -53,10 +53,10 @@ class LocalUser:
 
 
 def as_user(user: LocalUser, work: Callable[[], object], *, timeout_s: float = WORK_TIMEOUT_S) -> str:
-    """Runs ``work`` with the rights of ``user``, supplementary groups included, and none beside. Returns the text that
-    ``work`` returned, where it was one.
+    """Run ``work`` with the rights of ``user``, supplementary groups included, and no others. Returns the text that
+    ``work`` returned; empty where that was no text.
 
-    Raises DeployError with what ``work`` raised, and when it took too long, was stopped or was killed.
+    Raises DeployError for whatever ``work`` raised, and where it took too long, was stopped or was killed.
     """
     worker = UserWorker(user, lambda _: [work()])
     try:
@@ -69,9 +69,9 @@ def as_user(user: LocalUser, work: Callable[[], object], *, timeout_s: float = W
 
 
 class UserWorker:
-    """A child with the rights of ``user`` that does works by their numbers when it is asked. Forking the engine takes
-    35 ms: many works of one user share a child. ``work``: returns of each number what it has to tell, or an exception.
-    """
+    """A child process with the rights of ``user`` that does numbered pieces of work on request. Forking the engine
+    takes 35 ms, so many pieces share one child. ``work`` turns numbers into outcomes: for each number a text to tell,
+    or an exception; any other outcome counts as an empty text."""
 
     def __init__(self, user: LocalUser, work: Callable[[Sequence[int]], Sequence[object]]) -> None:
         self.ended = False
@@ -87,8 +87,9 @@ class UserWorker:
         os.close(telling)
 
     def do(self, numbers: Sequence[int], *, timeout_s: float = WORK_TIMEOUT_S) -> list[str | DeployError]:
-        """Does the works of these numbers. Returns the text of each, or why it was not done. Raises DeployError for a
-        worker that took too long, was stopped or was killed, and has ended."""
+        """Have the child do the work of these numbers. Returns for each the text to tell, or why it was not done.
+        ``timeout_s`` gets one more second for each number. Raises DeployError, with the child ended, where it took too
+        long, was stopped or was killed."""
         with suppress(BrokenPipeError):
             os.write(self._asking, json.dumps([*numbers]).encode() + b"\n")
         try:
@@ -105,9 +106,9 @@ class UserWorker:
         return [told if failure is None else _failure(failure) for told, failure in outcomes]
 
     def _answer(self, timeout_s: float) -> bytes:
-        """The line that the child writes, or what came of it when it ended. Raises TimeoutError when it takes longer,
-        and when somebody stopped it. The poll is the real one: gevent's would let other greenlets run between fork and
-        wait."""
+        """The line that the child writes, or the part of it that it wrote before it ended. Raises TimeoutError where it
+        takes longer or was stopped by a signal. The poll has to be the real one: gevent's would let other
+        greenlets run between fork and wait."""
         deadline = time.monotonic() + timeout_s
         poll = select.poll()
         poll.register(self._reading, select.POLLIN)
@@ -123,13 +124,14 @@ class UserWorker:
         raise TimeoutError
 
     def _is_stopped(self) -> bool:
-        """True if a signal stopped the child. By /proc: gevent's loop may have taken what waitid(2) tells once."""
+        """True if a signal stopped the child. Read from /proc, because waitid(2) tells it once, and gevent's loop may
+        have asked before."""
         with suppress(OSError), open(f"/proc/{self._child}/stat", "rb") as file:
             return file.read().rpartition(b") ")[2].startswith(b"T")
         return False
 
     def end(self) -> None:
-        """Ends the child, whatever it is at. Can be done twice."""
+        """Kill the child, whatever it does. A second call does nothing."""
         if not self.ended:
             self.ended = True
             os.close(self._asking)
@@ -166,7 +168,7 @@ def _serve(user: LocalUser, work: Callable[[Sequence[int]], Sequence[object]], a
 
 
 def _plain(outcome: object, user: LocalUser) -> tuple[str, dict[str, str] | None]:
-    """What a work told, and its failure."""
+    """One outcome as JSON: the text to tell, and the failure, None where there is none."""
     if isinstance(outcome, DeployError):
         return "", {"message": f"{outcome.message} (as {user.name})", "hint": outcome.hint, "kind": outcome.kind}
     if isinstance(outcome, BaseException):
@@ -175,8 +177,8 @@ def _plain(outcome: object, user: LocalUser) -> tuple[str, dict[str, str] | None
 
 
 def _become(user: LocalUser) -> None:
-    """Takes the user's rights, for good. A process that is this user already (a working copy tried out without root)
-    stays as it is."""
+    """Take the user's rights, for good. A process that has them already (a working copy tried out without root) stays
+    as it is."""
     if os.geteuid() == user.uid != 0:
         return
     os.setgroups(os.getgrouplist(user.name, user.gid))

@@ -1,4 +1,4 @@
-"""systemd's units on this host: asked for their state, told one thing, and when the files that one reads changed."""
+"""systemd's units on this host: their state, commands to them, and the files that changed since they read them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from agent.system.systemd import booted, is_active
 from agent.trace.way import targets
 
 JOB_TIMEOUT_S = 300.0
-"""systemd itself gives a unit 90 s to start unless it says otherwise."""
+"""For one systemctl command. systemd itself gives a unit 90 s to start, unless the unit says otherwise."""
 
 QUERY_TIMEOUT_S = 20.0
 JOURNAL_LINES = 20
 
 
 def systemctl(unit: str, verb: str, *names: str, runtime: bool = False) -> None:
-    """Runs ``systemctl verb names`` for the sake of ``unit``; ``runtime``: until the next boot. Raises DeployError with
-    the unit's last words."""
+    """Run ``systemctl verb names`` on behalf of ``unit``. ``runtime``: the effect lasts until the next boot. Raises
+    DeployError with the last lines of ``unit`` in the journal."""
     begun = time.time()
     options = ["--no-ask-password", *["--runtime"] * runtime]
     done = run(["systemctl", *options, verb, "--", *names], timeout_s=JOB_TIMEOUT_S)
@@ -55,7 +55,8 @@ def systemctl(unit: str, verb: str, *names: str, runtime: bool = False) -> None:
 
 
 def require_systemd(consequence: str) -> None:
-    """Raises DeployError where systemd does not run this host; ``consequence``: what the host then cannot have."""
+    """Raise DeployError if systemd does not run this host. ``consequence``: the rest of the sentence "systemd does not
+    run this host, so …"."""
     if not booted():
         raise DeployError(
             f"systemd does not run this host, so {consequence}",
@@ -65,8 +66,8 @@ def require_systemd(consequence: str) -> None:
 
 
 def query(names: Iterable[str]) -> dict[str, LoadedUnit]:
-    """The state of each of these units, by name; absent where systemd does not run. systemd shows no templates: of
-    those it is known whether there is a file. Raises DeployError where systemd does not tell."""
+    """The state of each of these units, by name. Without systemd none of them exists. Of a template, which systemd does
+    not show, only ``exists`` is known: there is a file of that name. Raises DeployError where systemctl fails."""
     states = _shown(names)
     triggers = {name for state in states.values() if state.started_by_others for name in state.triggers}
     triggering = {**_shown(triggers - states.keys()), **states}
@@ -74,8 +75,8 @@ def query(names: Iterable[str]) -> dict[str, LoadedUnit]:
 
 
 def questions(names: Collection[str], beside: Collection[str] = ()) -> Iterator[Question]:
-    """The questions that ``query`` and ``behind`` rest on, but for the files that units read; ``beside``: of these also
-    the units that start them. Raises DeployError where systemd does not tell."""
+    """The questions that ``query`` and ``behind`` rest on, without the files that units read. ``beside``: those of
+    ``names`` for which the state of the units that want them counts, too. Raises DeployError where systemctl fails."""
     found = query(names)
     others = {other for state in found.values() for other in state.triggers}
     others |= {other for name in beside for other in found[name].wanters}
@@ -108,8 +109,8 @@ def _template(name: str) -> LoadedUnit:
 
 
 def _as_installed(state: LoadedUnit) -> LoadedUnit:
-    """``state`` with the file state that an init script has by its links: to systemd each script is a unit, and whether
-    it starts at boot systemd reads at its next reload only."""
+    """``state``; of an init script, with ``file_state`` by its links in /etc/rc?.d. To systemd each script is a unit,
+    but systemd reads the links only at its next daemon-reload."""
     if not state.source.startswith(INIT_SCRIPTS):
         return state
     links = Path("/etc").glob(f"rc[S2345].d/S[0-9][0-9]{Path(state.source).name}")
@@ -117,15 +118,15 @@ def _as_installed(state: LoadedUnit) -> LoadedUnit:
 
 
 def start(unit: str, verb: str) -> None:
-    """Starts or restarts (``verb``) ``unit``, also one that failed too often: what has just been put right may have
-    been the cause. Raises DeployError."""
+    """Start or restart (``verb``) ``unit``, also where systemd gave it up after too many failures: the change that the
+    agent has just made may have mended the cause. Raises DeployError."""
     run(["systemctl", "reset-failed", "--", unit], timeout_s=QUERY_TIMEOUT_S)
     systemctl(unit, verb, unit)
 
 
 def reload(unit: str) -> None:
-    """Has ``unit`` read its files again, by a restart where it knows no other way. Raises DeployError."""
-    time.sleep(CLOCK_GRAIN_US / 1_000_000)  # what was written just now is then older than the reload, not as old
+    """Reload ``unit``, and remember when; restart it where it cannot reload. Raises DeployError."""
+    time.sleep(CLOCK_GRAIN_US / 1_000_000)  # a file that was written just now is older than the reload then
     begun_ns = time.time_ns()
     systemctl(unit, "reload-or-restart", unit)
     stamp = _stamp(unit)
@@ -135,8 +136,8 @@ def reload(unit: str) -> None:
 
 
 def tell(unit: str, *, restart: bool = False) -> None:
-    """Has ``unit`` go by what is there now, after a file that it reads has gone. It is restarted where ``restart`` says
-    so or systemd has to read a drop-in again, else reloaded. Raises DeployError."""
+    """Make ``unit`` read its files again after one has gone: restart it if ``restart`` is True or its own files or
+    drop-ins changed, else reload it. Raises DeployError."""
     if query([unit])[unit].stale:
         systemctl(unit, "daemon-reload")
         restart = True
@@ -147,7 +148,8 @@ def tell(unit: str, *, restart: bool = False) -> None:
 
 
 def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[str]:
-    """Tells those of ``units`` that run; of these, ``restarts`` are restarted. Returns what went wrong, a line each."""
+    """Call ``tell`` for each of ``units`` and ``restarts`` that runs, with ``restart`` for ``restarts``. Returns the
+    first line of each failure."""
     complaints = []
     for unit in sorted({*units, *restarts}):
         try:
@@ -161,10 +163,11 @@ def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[st
 def behind(
     unit: str, found: LoadedUnit, restart_on: Iterable[str] = (), reload_on: Iterable[str] = ()
 ) -> UnitStep | None:
-    """The step by which ``unit`` goes by these files, and all below them; None where it does so already."""
+    """The step by which ``unit`` reads those of these files, and of all below them, that changed since it last read
+    them; None where there are none."""
     reloaded_us = 0
     with contextlib.suppress(OSError):
-        reloaded_us = _stamp(unit).stat().st_mtime_ns // 1000  # a daemon-reload makes systemd forget
+        reloaded_us = _stamp(unit).stat().st_mtime_ns // 1000  # systemd forgets reloads at a daemon-reload
     times = {"restart_us": changed_us(restart_on), "reload_us": changed_us(reload_on)}
     return step_behind(found, now(), **times, reloaded_us=reloaded_us)
 
@@ -178,9 +181,9 @@ def now() -> Clock:
 
 
 def changed_us(paths: Iterable[str]) -> int:
-    """The newest ctime of ``paths`` and all below them, in microseconds; 0 when there is nothing.
+    """The newest ctime of ``paths`` and all below them, in microseconds since the epoch; 0 where nothing is there.
 
-    Where a path is a link, it and all that it leads to count; folders behind links are not entered.
+    Of a link, its own ctime and those of the links and the target behind it count. Links in a folder are not entered.
     """
     return max((_ctime_us(found) for path in paths for found in _below(path)), default=0)
 
@@ -194,13 +197,14 @@ def _below(path: str) -> Iterator[str]:
 def _ctime_us(path: str) -> int:
     newest = 0
     for each in (path, *targets(path)):
-        with contextlib.suppress(OSError):  # gone, or a link that leads nowhere: nothing to be newer than
+        with contextlib.suppress(OSError):  # it has gone, or is the missing target of a link: it has no ctime
             newest = max(newest, os.lstat(each).st_ctime_ns // 1000)
     return newest
 
 
 def last_words(unit: str, since: float, *, lines: int = JOURNAL_LINES, priority: str = "debug") -> list[str]:
-    """The unit's last lines in the journal since then (seconds since the epoch), of this priority or a higher one."""
+    """The unit's last lines in the journal since ``since`` (seconds since the epoch), of this priority or a higher one;
+    none where there is no journalctl."""
     argv = ["journalctl", f"--unit={unit}", f"--since=@{int(since)}", f"--lines={lines}", f"--priority={priority}"]
     with contextlib.suppress(OSError):
         done = run([*argv, "--no-pager", "--quiet", "--output=cat"], timeout_s=QUERY_TIMEOUT_S)
@@ -209,8 +213,8 @@ def last_words(unit: str, since: float, *, lines: int = JOURNAL_LINES, priority:
 
 
 def words_of_its_own(unit: str, words: Sequence[str]) -> str:
-    """The line of the journal that says why: the unit's own, or the first of systemd's that says more than
-    that it failed."""
+    """The line of the journal that says why a unit failed; empty where none does. A line by the unit itself is taken
+    first; else systemd's first line that says more than that the unit failed."""
     own = [line for line in words if not line.startswith(f"{unit}: ") and not _OF_SYSTEMD.match(line)]
     systemd = [line for line in words if line.startswith(f"{unit}: ") and not _SAYS_NOTHING.search(line)]
     return telling_line("\n".join(own)) or telling_line("\n".join(systemd[:1]))
@@ -223,5 +227,6 @@ _SAYS_NOTHING = re.compile(r"Failed with result|Main process exited|Control proc
 
 
 def _stamp(unit: str) -> Path:
-    """In /run, which ends with the boot as the unit does."""
+    """The file whose mtime is the moment of the unit's last reload by the agent. It lies in /run, because a reload
+    counts for nothing after a reboot."""
     return Paths().run / "reloaded" / unit

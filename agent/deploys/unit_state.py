@@ -1,4 +1,4 @@
-"""The state of systemd's units, read from the answer to one question, and the steps to a wanted state. Pure."""
+"""The state of systemd's units, read from one answer of systemctl, and the steps to a wanted state. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ UNIT_FOLDERS = (
     UNIT_FOLDER,
     *map(Path, ("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")),
 )
-"""The folders of unit files (systemd.unit(5)). /lib/systemd/system is the last one, or systemd reads both."""
+"""The folders of unit files (systemd.unit(5)). /lib/systemd/system is left out: it is a link to the last one, or
+systemd reads both."""
 
 QUERY = (
     "systemctl",
@@ -23,24 +24,25 @@ QUERY = (
     ",InactiveExitTimestamp,InactiveExitTimestampMonotonic"
     ",SourcePath,WantedBy,RequiredBy,UpheldBy,TriggeredBy,BusName",
 )
-"""Followed by ``--`` and names: one block of lines for each, in that order, an empty line between two."""
+"""The command, to be followed by ``--`` and names. It prints one block of lines for each name, in that order, with an
+empty line between two blocks."""
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 CLOCK_GRAIN_US = 10_000
-"""File systems stamp with the time of the last kernel tick, at most 10 ms ago: so much can ctime lag behind."""
+"""The most that a ctime can be too early: file systems stamp with the last kernel tick, which is at most 10 ms ago."""
 
 _RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
 _UNINSTALLABLE = frozenset({"static", "generated", "transient"})
-"""States of units without an [Install] section (systemctl(1), is-enabled): enabling and disabling does nothing to
-them. Whether they start at boot is for those to say who want them."""
+"""States of units without an [Install] section (systemctl(1), is-enabled). Enabling and disabling does nothing to them:
+they start at boot where another unit wants them."""
 _ENABLED = frozenset({"enabled", "enabled-runtime"})
 INIT_SCRIPTS = "/etc/init.d/"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedUnit:
-    """One unit as systemd has it loaded. Moments are microseconds, 0 where it has not left the inactive state since
+    """One unit as systemd has it loaded. Moments are in microseconds; 0: it has not left the inactive state since
     boot."""
 
     load: str = "not-found"
@@ -49,21 +51,21 @@ class LoadedUnit:
     file_state: str = ""
     """UnitFileState: enabled, disabled, static, masked …"""
     stale: bool = False
-    """Its files changed and systemd has not read them again."""
+    """True where its files changed and systemd has not read them again."""
     started_us: int = 0
-    """When it last left the inactive state, since the epoch, as the clock then was."""
+    """When it last left the inactive state: since the epoch, by the wall clock of that moment."""
     started_monotonic_us: int = 0
     """The moment of ``started_us``, by CLOCK_MONOTONIC."""
     id: str = ""
-    """Its own name; who asked may have used another."""
+    """Its own name; the question may have used another one (an alias)."""
     source: str = ""
-    """What a generator made it from: an init script, a line of fstab."""
+    """The file that a generator made it from, such as an init script or fstab; empty for other units."""
     wanters: frozenset[str] = frozenset()
-    """Units that start it along with themselves."""
+    """Units that start it when they start."""
     triggers: frozenset[str] = frozenset()
     """Sockets, timers and paths that start it when they run."""
     on_demand: bool = False
-    """A name on the bus starts it, or one of its triggers that runs or starts at boot."""
+    """True where a call to its name on the bus starts it, or one of its triggers runs or starts at boot."""
 
     @property
     def exists(self) -> bool:
@@ -71,12 +73,12 @@ class LoadedUnit:
 
     @property
     def running(self) -> bool:
-        """A unit that only waits to be restarted, because it ended, does not run."""
+        """True where it runs, also while it starts or reloads; False where it ended and waits to be restarted."""
         return self.active in _RUNNING and not self.restarting
 
     @property
     def masked_for_good(self) -> bool:
-        """And not until the next boot."""
+        """True where it is masked for good, and not only until the next boot."""
         return self.load == "masked" and self.file_state != "masked-runtime"
 
     @property
@@ -86,7 +88,7 @@ class LoadedUnit:
 
     @property
     def starts_at_boot(self) -> bool:
-        """Also on demand, where it can be neither enabled nor disabled."""
+        """True where it is enabled; where it cannot be enabled, if another unit wants it or it starts on demand."""
         if self.started_by_others:
             return self.on_demand or bool(self.wanters)
         return self.file_state in ("enabled", "alias")
@@ -106,17 +108,17 @@ class LoadedUnit:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Now, by the three clocks that it takes to place a moment of the past: microseconds."""
+    """Now by three clocks, in microseconds. Placing a moment of the past takes all three."""
 
     wall_us: int
     monotonic_us: int
     boottime_us: int
-    """Like monotonic, and goes on while the machine is suspended."""
+    """Like ``monotonic_us``, but goes on while the machine is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedUnit:
-    """One unit as it should be, by the names that a deploy's arguments have; None: as it is."""
+    """One unit as it should be; the fields are called as in the deploy's arguments. None: left as it is."""
 
     running: bool | None = None
     enabled: bool | None = None
@@ -125,16 +127,16 @@ class WantedUnit:
     restart_on: tuple[str, ...] = ()
     reload_on: tuple[str, ...] = ()
     drop_ins: tuple[str, ...] = ()
-    """Paths of those that are ours."""
+    """Paths of the drop-ins that the deploy writes."""
 
     @property
     def needs_unit(self) -> bool:
-        """True where there has to be a unit: what is not there neither runs nor starts at boot."""
+        """True where the unit has to exist, because it is to run or to start at boot."""
         return bool(self.running or self.enabled)
 
 
 class UnitStep(StrEnum):
-    """The things that are done to a unit, in this order."""
+    """The steps that can be done to a unit, in the order in which they are done."""
 
     WRITE = "write unit file"
     REREAD = "daemon-reload"
@@ -153,13 +155,13 @@ def is_template(name: str) -> bool:
 
 
 def template_of(name: str) -> str:
-    """``getty@tty1.service`` as ``getty@.service``; another name as it is."""
+    """The template of an instance: ``getty@.service`` for ``getty@tty1.service``. Another name is returned as it is."""
     stem, _, suffix = name.rpartition(".")
     return f"{stem.partition('@')[0]}@.{suffix}" if "@" in stem else name
 
 
 def parsed(output: str, names: Sequence[str]) -> Mapping[str, LoadedUnit]:
-    """The answer to ``QUERY`` about ``names``, by name. Raises ValueError where it is about more or fewer."""
+    """The units in the answer to ``QUERY``, by name. Raises ValueError where it has more or fewer than ``names``."""
     blocks = [block for block in output.strip().split("\n\n") if block]
     if len(blocks) != len(names):
         raise ValueError(f"systemctl show told of {len(blocks)} units, asked for {len(names)}")
@@ -174,16 +176,18 @@ def steps(
     same_drop_ins: bool = True,
     behind: UnitStep | None = None,
 ) -> tuple[UnitStep, ...]:
-    """The steps from ``found`` to ``wanted``, in order; none where nothing differs. ``same_file``: the unit file is as
-    it should be. ``same_drop_ins``: the same of its drop-ins and its template, which are written before it. ``behind``:
-    the step that other files ask for which it reads (``step_behind``)."""
+    """The steps from ``found`` to ``wanted``, in order; none where nothing differs.
+
+    ``same_file``: the unit file is as it should be. ``same_drop_ins``: so are its drop-ins and its template, which are
+    written before it. ``behind``: the step that changes of other files which it reads ask for (``step_behind``).
+    """
     same = same_file and same_drop_ins
     last = behind if same else UnitStep.RESTART
     if wanted.running is False or wanted.masked:
         last = None
     elif not found.running:
         last = UnitStep.START if wanted.running else None
-    # Of a drop-in in a folder that is new, systemd 252 does not know that it has not read it.
+    # systemd 252 does not notice (NeedDaemonReload) that it has not read a drop-in whose folder is new.
     unread = bool(wanted.drop_ins) and (found.stale or last in (UnitStep.START, UnitStep.RESTART))
     unmask = found.load == "masked" and same_file and (wanted.needs_unit or wanted.masked is False)
     needed = {
@@ -201,7 +205,7 @@ def steps(
 
 def obstacle(found: LoadedUnit, wanted: WantedUnit, running: Collection[str]) -> str:
     """The reason why no step leads from ``found`` to ``wanted``; empty where one does, or none is needed. ``running``:
-    of the units that want it, those that run."""
+    names of running units; those that want it start it at boot."""
     if wanted.content is not None or found.file_state not in _UNINSTALLABLE:
         return ""
     made = f" is made of {found.source}" if found.source else " has no [Install] section"
@@ -213,7 +217,7 @@ def obstacle(found: LoadedUnit, wanted: WantedUnit, running: Collection[str]) ->
 
 
 def undone(found: LoadedUnit, steps: Collection[UnitStep]) -> UnitStep | None:
-    """The first of ``steps`` that had no effect, though systemctl ended well; None where all had."""
+    """The first of ``steps`` without an effect in ``found``, which was read afterwards; None where all had one."""
     failed = {
         UnitStep.UNMASK: found.load == "masked",
         UnitStep.ENABLE: not found.starts_at_boot,
@@ -227,9 +231,9 @@ def undone(found: LoadedUnit, steps: Collection[UnitStep]) -> UnitStep | None:
 def step_behind(
     found: LoadedUnit, clock: Clock, *, restart_us: int = 0, reload_us: int = 0, reloaded_us: int = 0
 ) -> UnitStep | None:
-    """The step by which a unit goes by the files that it reads; None where it does. ``restart_us``, ``reload_us``:
-    their newest ctimes in microseconds, 0 where there are none. ``reloaded_us``: when the agent last reloaded it; 0:
-    not since boot."""
+    """The step by which a unit reads its changed files; None where it has read them all. ``restart_us``, ``reload_us``:
+    the newest ctime of the files that take a restart or a reload, in microseconds since the epoch; 0: no such file.
+    ``reloaded_us``: when the agent last reloaded it; 0: not since boot."""
     started_us = started_at(found, clock)
     read_us = max(started_us, reloaded_us) if reloaded_us <= clock.wall_us else started_us
     if _changed_since(restart_us, started_us, clock):
@@ -238,10 +242,11 @@ def step_behind(
 
 
 def started_at(found: LoadedUnit, clock: Clock) -> int:
-    """The moment when a unit left the inactive state, by today's wall clock: microseconds since the epoch.
+    """The moment when a unit left the inactive state, by today's wall clock, in microseconds since the epoch.
 
-    systemd noted the wall clock of that moment, which may have been set since. The monotonic clock is not set, but
-    stands while the machine is suspended: it bounds the moment from both sides, and the note counts within.
+    systemd noted the wall clock of that moment, but the wall clock may have been set since. The monotonic clock is
+    never set, but stands still while the machine is suspended: it gives the earliest and the latest moment possible.
+    The note counts between these two.
     """
     latest = clock.wall_us - (clock.monotonic_us - found.started_monotonic_us)
     suspended = max(0, clock.boottime_us - clock.monotonic_us)
@@ -251,8 +256,8 @@ def started_at(found: LoadedUnit, clock: Clock) -> int:
 def _changed_since(changed_us: int, moment_us: int, clock: Clock) -> bool:
     """True where a file with this ctime changed after ``moment_us``.
 
-    A ctime in the future was stamped by a clock that has been set back since: it cannot be compared, and must not
-    restart the unit at every look.
+    False for a ctime in the future: the clock has been set back since, so the two cannot be compared, and the unit
+    must not be restarted at every look.
     """
     return moment_us - CLOCK_GRAIN_US < changed_us <= clock.wall_us
 
@@ -276,7 +281,7 @@ def _found(block: str) -> LoadedUnit:
 
 
 def _microseconds(timestamp: str) -> int:
-    """``Sun 2026-11-22 19:20:36.001263 UTC`` as microseconds since the epoch; 0 for an empty one."""
+    """Microseconds since the epoch for a text like ``Sun 2026-11-22 19:20:36.001263 UTC``; 0 for an empty one."""
     if not timestamp:
         return 0
     _, date, time, _ = timestamp.split()

@@ -1,4 +1,4 @@
-"""services: what differs from the wanted units and their drop-ins."""
+"""services: arguments turned into corrections, one for each unit and drop-in that is not as it should be."""
 
 from agent.deploys.services.unit import Unit
 

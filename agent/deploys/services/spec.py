@@ -31,10 +31,10 @@ from agent.domain.fault import Fault, Mistake
 
 _TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice")
 _MISSPELT = 0.8
-"""From this likeness on an ending is a misspelt type: `servce` and `timers` are, the `d` of `fluent.d` is not."""
+"""The likeness from which on an ending is a misspelt type: `servce` and `timers` are, the `d` of `fluent.d` is not."""
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
-"""systemd.unit(5), "Description"; nothing that systemctl takes for a pattern or an option."""
+"""Names of units (systemd.unit(5), "Description"), without those that systemctl takes for a pattern or an option."""
 
 DropInName = Annotated[
     str,
@@ -73,7 +73,7 @@ class UnitEntry(NamedEntry):
 
     @property
     def contradiction(self) -> Fault | None:
-        """Wishes that contradict each other; None where none do."""
+        """The first contradiction between its fields; None where there is none."""
         if self.unit is not None and self.content is not None:
             return Fault("both unit and content say what it is", "give one", ("content",))
         if self.masked and (self.running or self.enabled):
@@ -118,7 +118,7 @@ class ServicesSpec(ByName):
             drop_ins, owned = concrete_items(_drop_in_items(name, unit))
             items += drop_ins
             resources += [replace(each, reloads=(name,) if each.key.startswith("file:") else ()) for each in owned]
-        # A drop-in that Git changes is why its unit is restarted: the unit's digest has to move with it.
+        # A changed drop-in restarts its unit. That is an intended change only where the unit's digest changes, too.
         resources += [
             Resource(
                 f"unit:{name}",
@@ -129,7 +129,7 @@ class ServicesSpec(ByName):
             )
             for name, unit in self.units.items()
         ]
-        # A unit that only runs may have its file from another deploy.
+        # Only a unit with content or a mask claims its file: that of another unit may come from another deploy.
         written = (
             Resource(f"file:{UNIT_FOLDER}/{name}", digest_of([wanted["content"], wanted["masked"]]))
             for name, wanted in units.items()
@@ -139,7 +139,8 @@ class ServicesSpec(ByName):
 
 
 def full_name(name: str) -> str:
-    """``nginx`` as ``nginx.service``. Raises ValueError, also for a misspelt type (``shop.servce``)."""
+    """The name of a unit with its type: ``nginx.service`` for ``nginx``. Raises Mistake for what is no name of a unit,
+    and for a misspelt type (``shop.servce``)."""
     if not _NAME.fullmatch(name):
         raise Mistake(f"{name!r} is not the name of a unit", "write one like nginx or backup.timer")
     stem, _, suffix = name.rpartition(".")
@@ -161,13 +162,14 @@ def _concrete(name: str, unit: UnitEntry, sources: Sources) -> Mapping[str, JSON
 
 
 def _own_files(name: str) -> tuple[str, ...]:
-    """Paths of the unit's file and of its drop-ins, and those of its template; another deploy may write them."""
+    """Paths of the unit's file and of its folder of drop-ins, and of those of its template. Another deploy may write
+    them."""
     files = dict.fromkeys(f"{UNIT_FOLDER}/{each}" for each in (name, template_of(name)))
     return (*files, *(f"{file}.d" for file in files))
 
 
 def _drop_in_items(name: str, unit: UnitEntry) -> list[Item]:
-    """The folder and its files, as items like those of ``files``."""
+    """The unit's folder of drop-ins and the files in it; nothing where it has no drop-ins."""
     if not unit.drop_ins:
         return []
     folder = f"{UNIT_FOLDER}/{name}.d"

@@ -1,4 +1,4 @@
-"""Asking systemd whether it would ever start a unit with a new file, before the file is put in place."""
+"""A check by systemd, before a unit's new file is put in place: would it ever start the unit?"""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from agent.system.process import run
 TIMEOUT_S = 30.0
 _FOLDERS = "/usr/bin:/bin"
 _REFUSES = "bad unit file setting"
-"""Of all that ``systemd-analyze verify`` says, this alone is about the file, and final. Systemd passes over what it
-warns of (a key that only a newer one knows), or other deploys bring it (a program, a user, another unit)."""
+"""The only complaint of ``systemd-analyze verify`` that the file itself is to blame for and that keeps the unit from
+starting. systemd passes over what it warns of (a key that only a newer version knows), and what is missing (a program,
+a user, another unit) may come with another deploy."""
 
 
 def require_startable(name: str, text: str) -> str:
-    """Raises DeployError where systemd would load the unit ``name`` with this file, drop-ins included, and refuse it.
-    Returns why nobody was asked, mostly nothing."""
+    """Raise DeployError if systemd would refuse to start the unit ``name`` with the file ``text`` and its drop-ins.
+    Returns a remark where there is no systemd-analyze to ask, else an empty text."""
     analyze = shutil.which("systemd-analyze", path=_FOLDERS)
     if analyze is None:
         return f"{name} was not checked: there is no systemd-analyze on this host"

@@ -42,8 +42,9 @@ _CHECKED_AFTERWARDS = frozenset({UnitStep.UNMASK, UnitStep.ENABLE, UnitStep.DISA
 
 
 class Unit(Kind):
-    """State: ``file`` is that of the ``UnitFile``, ``enabled`` the unit's UnitFileState, ``active`` whether it runs,
-    ``id`` its own name where ``name`` is another one. The image is the file's content."""
+    """The kind ``unit``. Its state: ``file``, the state of its ``UnitFile``; ``enabled``, its UnitFileState;
+    ``active``, True where it runs; ``id``, its own name where ``name`` is another one. The image is the content of the
+    file."""
 
     runs = True
 
@@ -61,8 +62,9 @@ class Unit(Kind):
         return Seen(state, file.content)
 
     def corrections(self, arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
-        """One for each unit and drop-in that differs, by one look. Drop-ins come first, templates before instances,
-        services before the timers, sockets and paths that start them. Raises DeployError without systemd."""
+        """One correction for each unit and drop-in that is not as it should be. Drop-ins come first, then templates,
+        services, and the other units: timers, sockets and paths may start a service. Raises DeployError without
+        systemd."""
         systemctl.require_systemd("it has no services to manage")
         wanted = from_plain(arguments["units"], dict[str, WantedUnit])
         drop_ins = tree.corrections(items_from_json(arguments["items"]), root)
@@ -82,7 +84,7 @@ class Unit(Kind):
         return [*drop_ins, *each_alone({f"unit:{name}": partial(correction, name) for name in names})]
 
     def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
-        """The questions that ``corrections`` rests on. Raises DeployError where systemd does not tell."""
+        """The questions that ``corrections`` rests on. Raises DeployError where systemctl fails."""
         yield from about.of_items(items_from_json(arguments["items"]))
         wanted = from_plain(arguments["units"], dict[str, WantedUnit])
         disabled = [name for name, unit in wanted.items() if unit.enabled is False]
@@ -94,8 +96,9 @@ class Unit(Kind):
                 yield from about.below(place)
 
     def make(self, name: str, needed: Sequence[UnitStep], content: str | None) -> str:
-        """Do the steps to the unit ``name`` (its own name), in order, and look whether they had an effect. Returns a
-        remark for the report, mostly none. Raises DeployError with the unit's last words; what was done stays."""
+        """Do the steps to the unit ``name`` (its own name, not an alias) in order, then check that they had an effect.
+        ``content``: the text of its unit file. Returns a remark for the report, mostly empty. Raises DeployError with
+        the unit's last lines in the journal; steps done before stay done."""
         told = require_startable(name, content or "") if UnitStep.WRITE in needed else ""
         for step in needed:
             self._do(name, step, content or "", written=UnitStep.WRITE in needed)
@@ -116,8 +119,8 @@ class Unit(Kind):
         return "its unit file was taken away" if is_now is None else "its unit file was changed"
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """Stop and disable the units, and remove their files and links. ``purge``: and the times when persistent
-        timers were last up."""
+        """Stop and disable the units, and remove their files and links; with ``purge`` also the record of when
+        persistent timers last ran. Returns, by key, why some had to stay."""
         names = [entry.name for entry in entries]
         stayed: dict[str, str] = {}
         if booted():
@@ -137,7 +140,8 @@ class Unit(Kind):
         return stayed
 
     def remove_one(self, entry: LedgerEntry) -> None:
-        """Remove the file and the links of a unit that is stopped, unless a person wrote to the file meanwhile."""
+        """Remove the file and the links of a stopped unit. Raises DeployError where somebody changed the file since the
+        agent left it, or it cannot be removed."""
         try:
             file = unit_file(self._folder / entry.name).state
             if entry.left is not None and file and (why := self.changed(entry.left, Seen({"file": file}))):
@@ -156,10 +160,10 @@ class Unit(Kind):
             return
         if moved:
             systemctl.systemctl(name, "daemon-reload")
-        name = cast("str", before.get("id", name))  # the other name may have gone with its being enabled
+        name = cast("str", before.get("id", name))  # an alias may be a link that went when the unit was disabled
         found = systemctl.query([name])[name]
         if not found.exists and not is_template(name):
-            return  # Its package has gone, and nothing of it is left to be given back.
+            return  # Its package has gone: there is nothing to enable or start.
         enabled = before.get("enabled")
         if enabled != found.file_state and enabled in ("enabled", "disabled"):
             systemctl.systemctl(name, "enable" if enabled == "enabled" else "disable", name)
@@ -175,7 +179,8 @@ class Unit(Kind):
         return (entry.name,)
 
     def _correction(self, look: _Look, template: _Look, found: LoadedUnit) -> Correction | None:
-        """``template``: what an instance is made from, where this deploy knows it; else ``look`` itself."""
+        """The correction of one unit; None where nothing differs. ``template``: of an instance, its template's look if
+        this deploy has the template; else ``look`` itself."""
         wanted = look.wanted
         unit = found.id if found.exists and wanted.content is None and found.id else look.name
         needed = steps(
@@ -194,7 +199,8 @@ class Unit(Kind):
         return Correction(change, self.make, unit, needed, wanted.content)
 
     def _do(self, name: str, step: UnitStep, content: str, *, written: bool) -> None:
-        """``written``: the unit's file is new, so that its [Install] section may have changed."""
+        """Do one step. ``written``: the same correction wrote the unit file, so that its [Install] section may have
+        changed."""
         match step:
             case UnitStep.WRITE:
                 write_atomic(self._folder / name, content.encode(), mode=UNIT_MODE)
@@ -216,11 +222,12 @@ class Unit(Kind):
             case UnitStep.UNMASK | UnitStep.DISABLE:
                 systemctl.systemctl(name, step.value, name)
                 if undone(systemctl.query([name])[name], [step]) is not None:
-                    # What holds until the next boot only, systemctl leaves unless it is told so.
+                    # Without --runtime systemctl leaves a mask or a link that lasts until the next boot only.
                     systemctl.systemctl(name, step.value, name, runtime=True)
 
     def _mask(self, name: str) -> None:
-        """Masks also a unit whose file lies where the mask goes: systemctl would refuse it, after it was stopped."""
+        """Mask a unit. Where its own file lies in the mask's place, put the mask there without systemctl, which would
+        refuse, and only after the unit was stopped."""
         path = self._folder / name
         if path.is_symlink() or not path.is_file():
             systemctl.systemctl(name, "mask", name)
@@ -234,14 +241,15 @@ class Unit(Kind):
 
 
 class _Look:
-    """A unit's wanted state beside its files on the host. ``changing``: keys of the drop-ins that are written first."""
+    """A unit's wanted state beside its files on the host. ``changing``: keys of the drop-ins that are written before,
+    because they are not as they should be."""
 
     def __init__(self, name: str, wanted: WantedUnit, path: Path, changing: Collection[str]) -> None:
         self.name = name
         self.wanted = wanted
         self.file = UnitFile()
         if wanted.content is not None:
-            with suppress(OSError):  # one that cannot be read is as good as none
+            with suppress(OSError):  # a file that cannot be read counts as none, and is written anew
                 self.file = unit_file(path)
         content = None if wanted.content is None else wanted.content.encode()
         self.same_file = content is None or (self.file.content == content and self.file.proper)
@@ -250,13 +258,14 @@ class _Look:
 
 
 _COMING = LoadedUnit(active="active")
-"""A unit that the same deploy starts or enables."""
+"""Stands for a unit that the same deploy starts or enables: it counts as running already."""
 
 
 def _require_possible(
     name: str, wanted: Mapping[str, WantedUnit], found: Mapping[str, LoadedUnit], running: Collection[str]
 ) -> None:
-    """Raises DeployError for a unit that cannot be as it is wanted. ``running``: units that run and start others."""
+    """Raise DeployError if the unit ``name`` cannot be as it is wanted. ``running``: running units that want another
+    one."""
     written = any(each in wanted and wanted[each].content is not None for each in (name, template_of(name)))
     if wanted[name].needs_unit and not found[name].exists and not written:
         raise DeployError(
@@ -281,6 +290,7 @@ def _contradict(one: WantedUnit, other: WantedUnit) -> bool:
 
 
 def _tell(verb: str, names: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S) -> None:
-    """Tell systemctl; what came of it shows in what the units do then."""
+    """Run ``systemctl verb names``, if there are names. A failure is passed over: the caller looks at the units
+    afterwards."""
     if names:
         run(["systemctl", "--quiet", "--no-ask-password", *verb.split(), "--", *names], timeout_s=timeout_s)

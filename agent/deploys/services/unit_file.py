@@ -1,4 +1,4 @@
-"""The file at a unit's place in /etc/systemd/system: a file, a link (an alias, a mask, a linked unit), or nothing."""
+"""The thing at a unit's place in /etc/systemd/system: a file, a link (an alias, a mask, a linked unit), or nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from agent.system.files import fsync_folder, read_bounded, write_atomic
 UNIT_MODE = 0o644
 
 _VENDOR = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
-"""A link to below one of these is an alias; one to elsewhere is a linked unit."""
+"""Folders of units. A link that leads below one of them is an alias; a link that leads elsewhere is a linked unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFile:
-    """``state``: its type with mode and sha256, or a link's target; None for nothing. ``proper``: mode and owner are as
-    the agent gives them."""
+    """A unit's file as found. ``state``: of a file its type, mode and sha256, of a link its type and target; None where
+    there is nothing. ``content``: None for a link. ``proper``: a file with the mode and owner that the agent gives."""
 
     state: Mapping[str, JSON] | None = None
     content: bytes | None = None
@@ -30,7 +30,7 @@ class UnitFile:
 
 
 def unit_file(path: Path) -> UnitFile:
-    """The file at ``path``. Raises OSError, also for what is neither a file nor a link."""
+    """The file or link at ``path``. Raises OSError, also for anything else there, such as a folder."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -44,13 +44,14 @@ def unit_file(path: Path) -> UnitFile:
 
 
 def linked_from(path: Path) -> str:
-    """The path of a linked unit's file, by which alone it can be enabled; empty for another unit."""
+    """The path of a linked unit's file; empty for other units. systemctl enables a linked unit by this path only."""
     target = path.resolve() if path.is_symlink() else Path()
     return f"{target}" if target.name == path.name and not f"{target}".startswith(_VENDOR) else ""
 
 
 def erase(folder: Path, name: str) -> None:
-    """Remove the unit's file and the links by which others want it; their folders too, where they are empty."""
+    """Remove the unit's file and the links by which other units want it, and the folders of these links that are empty
+    then."""
     for link in folder.glob(f"*.*/{name}"):
         if link.is_symlink() and link.parent.suffix in (".wants", ".requires", ".upholds"):
             link.unlink()
@@ -62,7 +63,8 @@ def erase(folder: Path, name: str) -> None:
 
 
 def put_back(path: Path, was: Mapping[str, JSON] | None, image: bytes | None) -> None:
-    """Give the unit its file of before. Raises DeployError where its content was not kept."""
+    """Put the unit's file back as it ``was`` (``UnitFile.state``); ``image`` is its content. Raises DeployError where
+    the content was not kept."""
     if was is None:
         path.unlink(missing_ok=True)
     elif "target" in was:

@@ -1,4 +1,5 @@
-"""ssh: arguments turned into corrections: the files, and sshd told of its own."""
+"""ssh: arguments turned into corrections, one for each file that is not as it should be. That of the settings asks
+sshd first, and has it read them."""
 
 from __future__ import annotations
 
@@ -22,10 +23,8 @@ from agent.system.systemd import booted
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
-    """One for each resource that is not as it should be.
-
-    Settings are refused on a host without sshd or systemd.
-    """
+    """One correction for each resource that is not as it should be. On a host without sshd or systemd, that of the
+    settings only says so, and is refused."""
     items = items_from_json(arguments["items"])
     found = tree.corrections(items, root)
     drop_in = next((item for item in items if item.path == DROP_IN), None)
@@ -40,8 +39,8 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
 
 
 def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
-    """The questions that ``corrections`` rests on. Raises DeployError where sshd's settings cannot be read, or systemd
-    does not tell."""
+    """The questions that ``corrections`` rests on. Raises DeployError where there is no sshd, its settings cannot be
+    read, or systemctl fails."""
     items = items_from_json(arguments["items"])
     yield from about.of_items(items)
     drop_in = next((item for item in items if item.path == DROP_IN), None)
@@ -55,7 +54,8 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
 
 
 def _settings(drop_in: Item, plain: Correction | None, keywords: list[str]) -> Correction | None:
-    """The correction of the drop-in: ``plain``, if there is any, as one that asks sshd first. Raises DeployError."""
+    """The correction of the drop-in; None where it is in place and in force. ``plain``: the correction of its file
+    alone, None where the file is right. Raises DeployError where the settings cannot come into force."""
     host.daemon()
     if not booted():
         raise DeployError(
@@ -76,8 +76,8 @@ def _settings(drop_in: Item, plain: Correction | None, keywords: list[str]) -> C
 
 
 def _sshd() -> tuple[str | None, str, bool]:
-    """The unit by which sshd runs, or failed to; what has it read its settings; and whether it has not read our drop-in
-    since that changed. One that was stopped stays so."""
+    """The unit by which sshd runs, or failed to run; the verb by which it reads its settings; and True where it has not
+    read our drop-in since that changed. The unit is None where sshd was stopped: it stays so."""
     found = systemctl.query(UNITS)
     unit = next((unit for unit in UNITS if found[unit].running), None)
     verb = host.RELOAD

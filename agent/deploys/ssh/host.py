@@ -1,6 +1,6 @@
-"""sshd itself: asked whether it would take a configuration and what would be in force, before anything is written.
+"""sshd on this host: a check of new settings before they are written, by sshd itself, and sshd made to read them.
 
-A configuration that sshd refuses locks everybody out at its next start, so one never lies in its place.
+A configuration that sshd refuses locks everybody out at its next start, so the agent never puts one in place.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ TIMEOUT_S = 20.0
 """For one run of sshd or ssh-keygen, which take about 10 ms."""
 
 RELOAD, START = "reload", "start"
-"""The verbs that have sshd read its settings: for a unit that runs, and for one that failed."""
+"""The verbs by which sshd reads its settings: for a unit that runs, and for one that failed."""
 
 _SETTLED_S = 5.0
 _POLL_S = 0.1
 _PID_FILE = Path("/run/sshd.pid")
-"""sshd takes it away as it reloads, and writes it once it listens. With another PidFile all of ``_SETTLED_S`` is
-waited for sshd to end."""
+"""sshd removes it at a reload, and writes it once it listens. Where sshd has another PidFile, the agent watches for all
+of ``_SETTLED_S`` that sshd does not end."""
 
 _COMPLAINTS = 5
 """Lines of sshd's complaints that are repeated."""
 
 _SEPARATION = Path("/run/sshd")
-"""Debian's sshd wants it even for a test; its unit makes it, and takes it away when it stops."""
+"""The folder that Debian's sshd needs even for a test. Its unit makes it, and removes it when it stops."""
 
 _WAYS_IN = tuple(
     f"{way}authentication" for way in ("password", "pubkey", "kbdinteractive", "gssapi", "hostbased", "kerberos")
 )
 _SUPERSET = frozenset({"acceptenv", "denyusers", "denygroups", "hostkey", "subsystem"})
-"""Settings of which sshd may have more values than we ask for."""
+"""Settings of which sshd may have more values than the deploy's."""
 _DEPENDENT = frozenset({"listenaddress"})
-"""sshd tells it together with the port, which may stand in another file."""
+"""Settings that are not compared: sshd prints the address together with the port, which may stand in another file."""
 
 Effective = Mapping[str, frozenset[str]]
-"""By keyword in lower case: the values, as ``sshd -T`` writes them."""
+"""The values of each keyword (in lower case), as ``sshd -T`` writes them."""
 
 
 def daemon() -> str:
@@ -68,8 +68,8 @@ def daemon() -> str:
 
 
 def put_settings(item: Item, keywords: Sequence[str], unit: str | None, verb: str) -> None:
-    """Writes the drop-in, if sshd agrees, and has ``unit`` read it by ``verb``. Raises DeployError; then what was there
-    is there again, and a unit that ran runs."""
+    """Write the drop-in, if sshd agrees, and make ``unit`` (None: sshd was stopped) read it by ``verb``. Raises
+    DeployError; the drop-in is then as it was before, and a unit that ran and ended is started again with that."""
     require_sound(item.text or "", keywords)
     before = _as_it_is(item)
     _put(item)
@@ -89,8 +89,9 @@ def put_settings(item: Item, keywords: Sequence[str], unit: str | None, verb: st
 
 
 def tell(unit: str, verb: str) -> None:
-    """Has ``unit`` read its settings and looks whether it lives on: an address that this host does not have, or a port
-    that is taken, is nothing that ``sshd -T`` knows of. Raises DeployError with sshd's own words in one line."""
+    """Make ``unit`` read its settings by ``verb``, and watch that it keeps running: ``sshd -T`` does not notice an
+    address that this host does not have, or a port that is taken. Raises DeployError with sshd's own words in one line.
+    """
     begun = time.time()
     end = time.monotonic() + _SETTLED_S
     try:
@@ -120,7 +121,7 @@ def _listens_since(begun: float) -> bool:
 
 
 def _as_it_is(item: Item) -> Item:
-    """An item that puts back what is at the path of ``item``; anything but a text file counts as nothing."""
+    """An item that puts back what is at the path of ``item`` now. Anything but a text file counts as nothing."""
     try:
         text, status = read_bounded(item.path).decode(), Path(item.path).lstat()
     except (OSError, UnicodeDecodeError):
@@ -131,8 +132,8 @@ def _as_it_is(item: Item) -> Item:
 
 
 def require_sound(text: str, keywords: Sequence[str]) -> None:
-    """Raises DeployError where sshd, with ``text`` as our drop-in, would not start, would not do what these keywords
-    of ``text`` say, or would let nobody in."""
+    """Raise DeployError if sshd, with ``text`` as our drop-in, would not start, would not follow one of ``keywords``
+    (settings of ``text``, in lower case), or would let nobody in."""
     sshd, config = daemon(), Configuration(text)
     if why := config.obstacle(keywords):
         raise not_in_force(why)
@@ -141,7 +142,7 @@ def require_sound(text: str, keywords: Sequence[str]) -> None:
         alone, whole, key = (Path(folder, name) for name in ("alone", "whole", "key"))
         alone.write_text(text)
         whole.write_text(config.main_reading_drop_in_from(f"{alone}"), errors="surrogateescape")
-        # A key of its own: a host that has not made its keys yet has no fault in its settings.
+        # The test has a host key of its own: a host may not have made its keys yet.
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{key}")
         wanted, effective = (
             _effective(sshd, file, key, {f"{alone}": DROP_IN, f"{whole}": MAIN}) for file in (alone, whole)
@@ -163,7 +164,7 @@ def not_in_force(why: str) -> DeployError:
 
 
 def shuts_out(effective: Effective, user_exists: Callable[[str], bool], group_exists: Callable[[str], bool]) -> str:
-    """The reason why nobody at all could log in, as far as that is plain; empty when somebody may."""
+    """The reason why nobody at all could log in; empty where none is plain to see: somebody may be able to."""
     if all(effective.get(way, frozenset({"no"})) == {"no"} for way in _WAYS_IN):
         return "every way of logging in is switched off"
     for keyword, exists, what in (("allowusers", user_exists, "users"), ("allowgroups", group_exists, "groups")):
@@ -183,7 +184,8 @@ def _effective(sshd: str, file: Path, key: Path, names: Mapping[str, str]) -> Ef
 
 
 def _run(*argv: str, names: Mapping[str, str] | None = None) -> str:
-    """Run the program and return its output. Raises DeployError with its complaints, files under their own names."""
+    """Run the program and return its output. Raises DeployError with its complaints, in which each path of ``names`` is
+    replaced by its name there."""
     done = run(argv, timeout_s=TIMEOUT_S)
     if done.ok:
         return done.output.decode(errors="replace")
@@ -196,7 +198,7 @@ def _run(*argv: str, names: Mapping[str, str] | None = None) -> str:
 
 
 def _knows(find: Callable[[str], object], name: str) -> bool:
-    """True where ``find`` has the name, or it is a pattern."""
+    """True where ``find`` finds the name; also for a pattern, which is not looked up."""
     try:
         return "*" in name or "?" in name or bool(find(name))
     except KeyError:

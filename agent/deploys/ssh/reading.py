@@ -1,5 +1,5 @@
-"""sshd's configuration as sshd reads it: from sshd_config through its Includes, where of most settings the first one
-counts (sshd_config(5)). Tells which file keeps a setting of ours from being in force."""
+"""sshd's configuration in the order in which sshd reads it, from sshd_config through its Includes (sshd_config(5)). Of
+most settings the first one counts, so another file can keep one of ours from being in force: ``obstacle`` names it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ FOLDER = "/etc/ssh/sshd_config.d"
 DROP_IN = f"{FOLDER}/00-hostwright.conf"
 
 UNITS = ("ssh.service", "sshd.service")
-"""sshd's unit: Debian's name, and everybody else's. Where both are there they are one."""
+"""The names of sshd's unit: Debian's, and everybody else's. Where a host has both, they are one unit."""
 
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(?:\s*=\s*|\s+)(.*\S)\s*")
 _DEPTH = 16
-"""As deep as sshd itself follows Includes."""
+"""The depth to which sshd itself follows Includes."""
 
 _GATHERED = frozenset({"allowusers", "allowgroups", "port"})
-"""Settings of which all count: another file's would let in, or open, more than was asked for."""
+"""Settings of which all values count. One in another file is an obstacle: it would let in, or open, more than was asked
+for."""
 
 _UNITED = frozenset(
     {"acceptenv", "denyusers", "denygroups", "hostkey", "hostcertificate", "listenaddress", "subsystem"}
 )
-"""Settings of which all count, and another file's may stand beside ours."""
+"""Settings of which all values count. One in another file is no obstacle: it may stand beside ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class SshdSetting:
-    """One setting that holds for every connection. ``keyword`` is in lower case."""
+    """The place of one setting that holds for every connection. ``keyword`` is in lower case; lines count from 1."""
 
     keyword: str
     file: str
@@ -45,7 +46,7 @@ class SshdSetting:
 
 
 class Configuration:
-    """``main`` and what it includes, as if ``drop_in`` held ``text``."""
+    """The settings of ``main`` and of all files that it includes, as if ``drop_in`` held ``text``."""
 
     def __init__(self, text: str, main: str = MAIN, drop_in: str = DROP_IN) -> None:
         self._main = main
@@ -71,9 +72,9 @@ class Configuration:
         return ""
 
     def places(self) -> Iterator[str]:
-        """The files that are read, and the folders in which others would be.
+        """The files that sshd reads, and the folders in which it looks for files.
 
-        Raises DeployError where ``main`` cannot be read, UnsignedError where a pattern finds the folders, too."""
+        Raises DeployError where ``main`` cannot be read, UnsignedError where the folder of an Include is a pattern."""
         _ = self._settings
         yield from self._files_read
         for pattern in self._patterns_read:
@@ -95,7 +96,8 @@ class Configuration:
 
     @cached_property
     def _settings(self) -> list[SshdSetting]:
-        """All settings in the order in which sshd comes by them; what is below a Match is not for all."""
+        """All settings that hold for every connection, in the order in which sshd reads them. Those below a Match hold
+        for some only, and are left out."""
         return list(self._said(self._main))
 
     def _said(self, file: str, depth: int = 0) -> Iterator[SshdSetting]:
@@ -131,7 +133,7 @@ class Configuration:
         return [posixpath.join(folder, pattern.strip('"')) for pattern in patterns.split()]
 
     def _read(self, file: str) -> str:
-        """Raises DeployError for ``main``; another file that cannot be read says nothing."""
+        """The text of ``file``; empty where it cannot be read. Raises DeployError if that file is ``main``."""
         if file == self._drop_in:
             return self._text
         try:

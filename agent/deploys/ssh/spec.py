@@ -1,11 +1,11 @@
-"""ssh: what an inventory may ask for of sshd and of the server keys that this host knows.
+"""ssh: what an inventory may ask for of sshd, and of the servers' keys that this host knows.
 
     - ssh:
         settings: {PasswordAuthentication: no, MaxAuthTries: 3, AllowGroups: [ssh, admin]}
         match: {"User deploy": {AllowTcpForwarding: no, ForceCommand: /usr/local/bin/deploy}}
         known_hosts: {git.example.org: ["ssh-ed25519 AAAA…"]}
 
-Settings become a drop-in of sshd_config that is read before all others: of most settings the first one counts.
+Settings become a drop-in of sshd_config that sshd reads before all others: of most settings the first one counts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ONE_LINE_EACH = frozenset({"port", "listenaddress", "hostkey", "hostcertificate
 
 
 def _words(value: object) -> object:
-    """A value of YAML as the words of sshd_config(5)."""
+    """The words of sshd_config(5) for a value of YAML. Raises Mistake where it is no value of a setting."""
     if isinstance(value, bool):
         return ("yes" if value else "no",)
     if isinstance(value, int):
@@ -158,7 +158,8 @@ class SshSpec(Spec):
 
 
 def _laid_over(earlier: SshdSettings, later: SshdSettings) -> SshdSettings:
-    """By keyword, whose case does not matter. A list is replaced whole: which ciphers, in which order, is one thing."""
+    """``earlier`` with the settings of ``later`` in place of its own. The case of keywords does not matter. A list is
+    replaced as a whole: its order counts (ciphers)."""
     said = {keyword.lower() for keyword in later}
     return {**{keyword: value for keyword, value in earlier.items() if keyword.lower() not in said}, **later}
 
