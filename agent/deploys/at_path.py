@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from agent.system import attributes
 
 CONTENT_LIMIT = 64 * 1024 * 1024
-"""Bytes of a file that are read for comparing; a longer one counts as different."""
+"""The most bytes of a file that are read to compare it. A longer file counts as different."""
 
 _READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _DEPTH_LIMIT = 32
-"""Folders in folders that are looked through for links."""
+"""The most levels of folders that are searched for links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class AtPath:
     giving: Mapping[str, bytes] = field(default_factory=dict)
     """ACLs and capabilities of a file or a folder (``agent.system.attributes``)."""
     stranger: str = ""
-    """Who besides root may have put it there, in words, where somebody asked; empty for nobody."""
+    """The users besides root who may have put it there, in words, if somebody asked; empty for none."""
 
     @property
     def type(self) -> int:
-        """``stat.S_IFMT`` of it, 0 for nothing."""
+        """The file type (``stat.S_IFMT``); 0 for nothing."""
         return stat.S_IFMT(self.status.st_mode) if self.status else 0
 
     @property
@@ -58,13 +58,13 @@ class AtPath:
 
     @property
     def attributes(self) -> Attributes | None:
-        """None for nothing."""
+        """The owner, mode, ACLs and capabilities; None for nothing."""
         status = self.status
         return Attributes(self.mode, status.st_uid, status.st_gid, self.giving) if status is not None else None
 
     @property
     def described(self) -> str:
-        """``name``, and where a link leads, or whether a directory is empty."""
+        """The ``name`` with the target of a link, or with a word on whether a directory is empty."""
         if self.type == stat.S_IFLNK:
             return f"a link to {self.target}"
         if self.type == stat.S_IFDIR:
@@ -145,7 +145,7 @@ def names(parent: int) -> list[str]:
 
 @contextmanager
 def readable(parent: int, name: str) -> Iterator[int]:
-    """A descriptor of a file or a folder that can be read, waits for nothing and is no link."""
+    """A descriptor for reading a file or a folder. Opening it never waits, and follows no link."""
     descriptor = os.open(name, _READABLE, dir_fd=parent)
     try:
         yield descriptor

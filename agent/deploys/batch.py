@@ -18,13 +18,14 @@ from agent.system import obstacle
 from agent.system.files import sync_file_system
 
 FEW = 50
-"""Files that are quicker synced one by one: syncing a whole file system waits for whatever else the host is writing."""
+"""The most files that are synced one by one. For more, syncing a whole file system is quicker, although that waits for
+whatever else the host is writing."""
 
 
 @dataclass(slots=True)
 class NewFile:
-    """A file under a ``temporary`` name in an open folder. ``put`` gives it its name. ``descriptor``: its own, None
-    where there are too many to keep them open."""
+    """A file under a ``temporary`` name in an open folder. ``put`` gives it its name. ``descriptor``: the file's own;
+    None where there are too many to keep each open. ``work``: the number of the work that asked for it."""
 
     folder: int
     temporary: str
@@ -36,8 +37,8 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What came to nothing at the end of a batch, or is not surely on the disk. ``work``: the number of the work that
-    asked for it. ``hint``: the way out, where one is known."""
+    """A failure at the end of a batch: a file that did not get its name, or changes that may not be on the disk.
+    ``work``: the number of the work that asked for it. ``hint``: the way out, where one is known."""
 
     work: int
     error: OSError
@@ -46,7 +47,8 @@ class Unfinished:
 
 
 class WriteBatch:
-    """As a context it takes away what was not put in place. ``work``: the number of the work that is being done."""
+    """The writes that are finished together. The end of the context removes new files that have not got their names.
+    ``work``: the number of the work that is being done; the caller sets it."""
 
     def __init__(self) -> None:
         self.work = 0
@@ -70,7 +72,8 @@ class WriteBatch:
         self._new, self._kept = [], {}
 
     def folder(self, parent: int) -> int:
-        """A descriptor of an open folder in which something changes; it lasts as long as the batch."""
+        """A descriptor of the open folder ``parent``, in which something changes. It stays open as long as the batch,
+        which syncs it at the end."""
         key = _key(parent)
         if key not in self._kept:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -78,21 +81,21 @@ class WriteBatch:
         return self._kept[key]
 
     def changed(self, descriptor: int) -> None:
-        """An open file or folder has got other attributes. Above FEW the file systems are synced, for which one
-        descriptor of each is enough: a process may have 1,024 open."""
+        """Note that an open file or folder got other attributes, to sync it at the end. Above FEW the file systems are
+        synced, and one descriptor of each is enough: a process may have 1,024 open."""
         key = _key(descriptor)
         if key not in self._kept and (len(self._kept) <= FEW or key[0] not in {device for device, _ in self._kept}):
             self._kept[key] = os.dup(descriptor)
 
     def comes_first(self, parent: int) -> bool:
-        """True the first time that it is asked about this folder."""
+        """True on the first call for this folder."""
         key = _key(parent)
         first = key not in self._tidied
         self._tidied.add(key)
         return first
 
     def add(self, new: NewFile) -> None:
-        """The batch closes its descriptor."""
+        """Take over a new file, to give it its name at the end. The batch closes its descriptor."""
         new.work = self.work
         self._new.append(new)
         if len(self._new) > FEW:
@@ -100,7 +103,7 @@ class WriteBatch:
                 _let_go(each)
 
     def finish(self) -> list[Unfinished]:
-        """Puts all in place and on the disk."""
+        """Put all new files in place, and all changes on the disk. Returns the failures."""
         failed: list[Unfinished] = []
         waiting, out_of_place = self._new, []
         try:
@@ -135,7 +138,8 @@ def _let_go(new: NewFile) -> None:
 
 
 def _sync(descriptors: Iterable[int | None], by_device: Mapping[int, int]) -> None:
-    """Syncs a few one by one, and of many the file systems that they are on."""
+    """Sync the ``descriptors`` one by one if none is None and they are no more than FEW; otherwise the file systems
+    that they are on, each by its descriptor in ``by_device``."""
     found = list(descriptors)
     one_by_one = [each for each in found if each is not None]
     if len(one_by_one) == len(found) <= FEW:

@@ -14,7 +14,7 @@ from typing import cast
 from agent.deploys.spec import Spec
 
 _SPECS: dict[str, type[Spec]] = {}
-"""Those that are loaded or registered."""
+"""Specs that are loaded or registered, by kind."""
 
 _BUILT_IN = frozenset(module.name for module in iter_modules([f"{Path(__file__).parent}"]) if module.ispkg)
 
@@ -33,5 +33,5 @@ def spec_class(kind: str) -> type[Spec]:
 
 
 def register(spec: type[Spec]) -> None:
-    """Puts a further kind beside them, under ``spec.kind``; one of the same kind is replaced."""
+    """Add a further kind, ``spec.kind``, in place of any of that name."""
     _SPECS[spec.kind] = spec

@@ -27,7 +27,7 @@ class CorrectionCommand(FunctionCommand):
         self.correction = correction
 
     def execute(self, _state: Any, host: Any, _connector_arguments: Any) -> bool:
-        """Returns whether it succeeded."""
+        """Make the correction. Returns False if it fails, after logging the reason."""
         try:
             self.correction.run()
         except Exception:
@@ -41,8 +41,8 @@ def correct(
     find: Callable[[], Sequence[Correction]],
     resources: Sequence[str] = (),  # noqa: ARG001 - engine.ownership reads it from the call
 ) -> Generator[CorrectionCommand, None, None]:
-    """Makes the corrections that ``find`` returns. ``resources``: keys of all that the operation looks after, where the
-    desired state does not have them. To be called with ``_continue_on_error=True``."""
+    """Make the corrections that ``find`` returns. ``resources``: keys of all resources that the operation looks after,
+    where the desired state does not list them. Call it with ``_continue_on_error=True``."""
     try:
         corrections = find()
     except DeployError as error:

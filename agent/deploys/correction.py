@@ -10,9 +10,9 @@ from agent.errors import DeployError, HostwrightError
 
 
 class Correction:
-    """``change`` described, and the function that makes it so; a text that it returns is what it has to tell.
+    """A ``change``, and the ``function`` that makes it. If the function returns a text, that becomes the ``output``.
 
-    ``is_done``: says whether it was made already, together with another one.
+    ``is_done``: returns True if the change was made already, together with another one.
 
     ``seconds``, ``done``, ``output`` and ``error`` are set by ``run``. The engine sets ``allowed`` on each correction
     of a deploy that may run before it runs the first, so that those which are carried out together (packages, by one
@@ -37,7 +37,7 @@ class Correction:
         self._args = args
 
     def run(self) -> None:
-        """Makes it so. Raises what the function raises, after noting it."""
+        """Make the change. Raises what the function raises, after noting it in ``error``."""
         begun = time.monotonic()
         try:
             told = self._function(*self._args)
@@ -54,14 +54,14 @@ class Correction:
 
 
 def refusal(key: str, error: DeployError) -> Correction:
-    """A resource that cannot be made as wanted, as a change that fails with the reason. It keeps no other resource of
-    its deploy from being put right, and the deploy has failed all the same."""
+    """A correction that fails with ``error``, for the resource ``key``, which cannot be made as wanted. Its deploy
+    fails, but the deploy's other resources are put right all the same."""
     return Correction(WantedChange(key, f"cannot be done: {error.message}", refused=True), _refuse, error)
 
 
 def each_alone(looks: Mapping[str, Callable[[], Correction | None]]) -> list[Correction]:
-    """The correction that each look finds, by the key of its resource. A look that raises DeployError
-    or OSError makes a refusal of its resource alone. What cannot be made comes last."""
+    """The corrections that ``looks`` find; each look stands under the key of its resource. One that raises DeployError
+    or OSError makes a refusal of its resource alone. Refused changes come last."""
     found: list[Correction] = []
     for key, look in looks.items():
         try:

@@ -1,7 +1,7 @@
 """Parts of a text that are owned while the rest is not: one line, or a block between two markers.
 
-Pure: a text becomes the text with the part as it should be. Applying twice is the same as applying once. What is
-written has the line ends of the rest of the text, and what is looked for is found whatever its line end.
+Pure: a text becomes the text with the part as it should be. Applying twice is the same as applying once. New lines get
+the line ends of the rest of the text; lines are found whatever their own line ends.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 REPLACING = "~"
-"""Begins what stands behind the # in the key of a line that may take the place of others, then their pattern; any
-other line is known by what it says."""
+"""The sign behind the # in the key of a line that may replace others; the pattern of these follows it. In the key of
+any other line, the line itself stands there."""
 
 
 class Edit(ABC):
@@ -45,7 +45,8 @@ class Edit(ABC):
 class LineEdit(Edit):
     """One line of a text. ``match`` is a regular expression: the first line that it finds (or that is as wanted
     already) becomes ``line``, and the other lines that it finds are removed, because two settings of one thing would
-    contradict each other. Where it finds none, ``line`` is appended. Without ``line``, all that it finds is removed."""
+    contradict each other. If it finds none, ``line`` is appended. If ``line`` is None, all lines that ``match`` finds
+    are removed."""
 
     line: str | None
     match: str | None
@@ -73,16 +74,16 @@ class LineEdit(Edit):
 
 @dataclass(frozen=True, slots=True)
 class BlockEdit(Edit):
-    """Lines between two marker lines that name them. ``comment`` begins a comment in the file's language. Without
-    ``content`` the block goes, with its markers. A marker that lost its partner is dropped, the lines around it
-    stay: they may be a person's."""
+    """Lines between two marker lines that name them. ``comment`` begins a comment in the file's language. If
+    ``content`` is None, the block is removed with its markers. A marker without its partner is removed, and the lines
+    around it stay: they may be a person's."""
 
     name: str
     content: str | None
     comment: str = "#"
 
     def numbers(self, lines: Sequence[str]) -> list[int]:
-        """Those of the block with its markers, and of stray markers of it."""
+        """The numbers of the block's lines and markers, and of its stray markers."""
         found: list[int] = []
         begun: int | None = None
         for number, line in enumerate(lines):
@@ -114,8 +115,8 @@ _MARKER = re.compile(r" (BEGIN|END) hostwright \S")
 
 
 def holds_marker(text: str | None) -> bool:
-    """Whether a line of ``text`` is, or could be taken for, a marker of a block: as a part of a file it would end that
-    block early, and what stands behind it would be written once more with each look."""
+    """True if a line of ``text`` is, or could be taken for, a marker of a block. In a block it would end that block
+    early, and the lines behind it would be written once more at each change."""
     return text is not None and _MARKER.search(text) is not None
 
 

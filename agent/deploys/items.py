@@ -1,4 +1,5 @@
-"""Items: what a deploy wants at one path each, made by specs and read by the kinds of ``agent.deploys.files``."""
+"""Items: each is one thing that a deploy wants at a path. Specs make them, the kinds of ``agent.deploys.files`` read
+them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from agent.domain.tree import blob_id
 
 FILE_MODE = 0o644
 SECRET_MODE = 0o600
-"""Of a new file with parts of which one holds a secret."""
+"""The mode of a new file that gets parts of which one holds a secret."""
 FOLDER_MODE = 0o755
 EXECUTABLE_MODE = 0o755
 
@@ -24,11 +25,11 @@ _NAMELESS = frozenset(("", ".", ".."))
 """Parts of a path that name nothing in their folder."""
 
 _WAYS = ("repository", "source", "policy", "backup", "validate", "links_into")
-"""Fields that say how the thing gets there, not what it should be."""
+"""Fields that say how the thing gets there. They say nothing about what it should be."""
 
 
 class Policy(StrEnum):
-    """How the agent treats a file that is there and differs."""
+    """The way in which the agent treats a file that is there and differs."""
 
     OVERWRITE = "overwrite"
     KEEP = "keep"
@@ -42,8 +43,8 @@ class Item:
     """One thing that a deploy wants at a path.
 
     A file has either ``text`` or ``source`` (a path in the commit, or in the ``repository`` of that tree digest) with
-    its ``blob`` id. A directory without ``mode`` is a parent: it is made when it is missing (0755), and left as it is
-    when it is there. A block has ``text`` between its markers, a line is ``text``; without ``text`` they go.
+    its ``blob`` id. A directory without ``mode`` is a parent: it is made if it is missing (0755), and left as it is if
+    it is there. A block has ``text`` between its markers, a line is ``text``; without ``text`` they are removed.
     """
 
     kind: str
@@ -56,34 +57,34 @@ class Item:
     part: str | None = None
     """The name of a block or a line: the text behind the # in its key."""
     resource_key: str = ""
-    """The key, where it is not made of kind, path and part: ``cron:backup``."""
+    """The key, if it is not made of kind, path and part: ``cron:backup``."""
     text: str | None = None
     source: str | None = None
     blob: str | None = None
     repository: str | None = None
     target: str | None = None
     match: str | None = None
-    """Regular expression for a line: see ``LineEdit``."""
+    """A regular expression for a line: see ``LineEdit``."""
     comment: str = "#"
     """The sign that begins a comment in the file's language, for the markers of a block."""
     mode: int | None = None
     owner: str = "root"
-    """A name or a number, as ``group``; without a group the owner's own."""
+    """A name or a number, as ``group``. If ``group`` is None, the owner's own group counts."""
     group: str | None = None
     capabilities: tuple[str, ...] = ()
     """Names of the capabilities that a program gets; others are removed."""
     keep_acl: bool = False
     """Keep the ACLs that are there. Without it, ACLs are removed."""
     secret: bool = False
-    """Its text holds a secret, or another part of its file does: nobody is shown what differs, and nobody but owner
-    and group may read the file."""
+    """Its text holds a secret, or another part of its file does. Nobody is shown the difference, and only owner and
+    group may read the file."""
     policy: Policy = Policy.OVERWRITE
     validate: tuple[str, ...] = ()
-    """A program and its arguments, which is asked whether it takes the new content (``validating.PLACEHOLDER``)."""
+    """A program with its arguments that is asked if it takes the new content (``validating.PLACEHOLDER``)."""
     backup: bool = False
     links_into: str | None = None
-    """A folder of the home. Links that lead into it are the agent's own: they give way to a directory of their name,
-    and a directory that holds nothing else to a link."""
+    """A folder of the home. Links that lead into it are the agent's own: a directory may replace such a link, and a
+    link may replace a directory that holds only such links."""
 
     def __post_init__(self) -> None:
         if not _NAMELESS.isdisjoint(self.path.removeprefix("/").split("/")) or "\0" in self.path:
@@ -103,12 +104,12 @@ class Item:
 
     @property
     def is_parent(self) -> bool:
-        """True for a directory that nobody named: it exists for the things in it."""
+        """True for a directory that nobody named: it only exists for the things in it."""
         return self.is_directory and self.mode is None and not self.absent
 
     @property
     def resource(self) -> Resource:
-        """The resource. Its digest covers how the thing should be, not how it gets there."""
+        """The resource. Its digest covers only how the thing should be, and nothing about how it gets there."""
         return _resource(self, self.to_json())
 
     def to_json(self) -> dict[str, JSON]:
@@ -125,13 +126,14 @@ def _resource(item: Item, written: Mapping[str, JSON]) -> Resource:
 
 
 def concrete_items(items: Sequence[Item]) -> tuple[list[Mapping[str, JSON]], tuple[Resource, ...]]:
-    """Items as arguments of a deploy, and their resources; each item is serialised once."""
+    """The items as arguments of a deploy, and their resources. Each item is serialised once."""
     written: list[Mapping[str, JSON]] = [item.to_json() for item in items]
     return written, tuple(map(_resource, items, written))
 
 
 def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600"`') -> None:
-    """Raise Mistake where a secret would lie in a file that others can read. Of a file that it edits, the host sees."""
+    """Raise Mistake if a secret would lie in a file that others can read, or be anything but content. The mode of a
+    file that only gets parts is checked on the host."""
     if item.kind == "line" and item.match is None and is_sealed(item.part):
         problem = f"a line of {item.path} holds a secret, and without `match` it is known by what it says"
         raise Mistake(problem, "give it a `match`, which finds it by what stands beside the secret", path)
@@ -149,8 +151,8 @@ def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600
 
 
 def _is_found_without_secret(item: Item) -> bool:
-    """False for a line that its pattern finds, if at all, by the token of a secret: the value is not known here, and
-    changes."""
+    """False for a line that its pattern finds, if at all, by the token of a secret. The secret's value is not known
+    here, and changes."""
     if holds_sealed((item.match, item.part)):
         return False
     known = item.match is None or not is_sealed(item.text)
@@ -161,8 +163,8 @@ _read_last: tuple[JSON, list[Item]] = (None, [])
 
 
 def items_from_json(value: JSON) -> list[Item]:
-    """Items from the arguments of a deploy. Raises ValueError for anything else. The very same ``value`` is read once:
-    a deploy asks for its items when it traces what its look rests on, and when it looks."""
+    """Items from the arguments of a deploy. Raises ValueError for anything else. One ``value`` object is read once: a
+    deploy asks for its items when it puts its questions, and again when it looks."""
     global _read_last  # noqa: PLW0603 - of a child, which has one deploy after the other
     if value is None or _read_last[0] is not value:
         _read_last = (value, codec.from_plain(value, list[Item]))
@@ -170,7 +172,7 @@ def items_from_json(value: JSON) -> list[Item]:
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:
-    """Parents before what they hold; what is to go comes last, the deepest first."""
+    """Items sorted: parents before what they hold; then those to be removed, the deepest first."""
     items = list(items)
     present = sorted((item for item in items if not item.absent), key=_parts)
     absent = sorted((item for item in items if item.absent), key=_parts, reverse=True)
@@ -178,8 +180,8 @@ def in_order(items: Iterable[Item]) -> list[Item]:
 
 
 def misplaced(items: Iterable[Item], wholes: Mapping[str, Item]) -> Iterator[tuple[Item, Item, str]]:
-    """Items that are to lie in what is to be no folder, with the one of ``wholes`` (by path) that says so, and what it
-    is to be, in words."""
+    """The items that are to lie at a path below one of ``wholes`` (by path) that is to be no folder, each with that one
+    and with what it is to be, in words."""
     for item in items:
         for above in (wholes[path] for path in parents(item.path) if path in wholes and not item.absent):
             if above.absent or not above.is_directory:
@@ -187,7 +189,7 @@ def misplaced(items: Iterable[Item], wholes: Mapping[str, Item]) -> Iterator[tup
 
 
 def parents(path: str) -> tuple[str, ...]:
-    """The folders above ``path``, the nearest first, without / and without a home itself."""
+    """The paths of the folders above ``path``, the nearest first; without / and without a home itself."""
     found = []
     while path := path.rpartition("/")[0]:
         found.append(path)

@@ -1,7 +1,8 @@
 """The closed table of kinds of resources: what the ledger may prune, in the order in which it goes.
 
-A deploy owns resources of one or more of these kinds. What has a key of another kind (``op:``, DEEDS) is reported and
-never pruned. A row says what keys alone tell of a kind; all else its class does (``Kind``).
+A deploy owns resources of one or more of these kinds. A resource with a key of another kind (``op:``, DEEDS) is
+reported and never pruned. A row has the facts that can be told from keys alone; the class of the kind (``Kind``) does
+all else.
 """
 
 from __future__ import annotations
@@ -18,35 +19,36 @@ from agent.domain.ownership import LedgerEntry, Seen
 
 
 class PathShape(Enum):
-    """What a resource is at the path that it is named by."""
+    """The thing that a resource is at the path in its name."""
 
     FILE = auto()
     LINK = auto()
     FOLDER = auto()
     PART = auto()
-    """Of a file whose other lines are not the agent's; the path stands before a # in its name."""
+    """Lines of a file whose other lines are not the agent's. The path stands before a # in the name."""
 
 
 class KindRow(NamedTuple):
-    """What is known of a kind without its class. Each cycle loads it: a dataclass would take 0.4 ms more."""
+    """The facts about a kind that need no class. Each cycle loads the table: dataclasses would take 0.4 ms more."""
 
     place: str
     """Module and class, below ``agent.deploys``; imported when first asked for."""
     shape: PathShape | None = None
-    """None where its names are no paths."""
+    """None if its names are no paths."""
     also: Mapping[str, str] = MappingProxyType({})
-    """Keys of files and links that are the same thing by another name, each with the name of the resource; {} at the
-    end stands for the same in both."""
+    """The resource's name, by the key of each file or link that is the same thing. {} at the end stands for the same
+    text in both."""
     shared: bool = False
-    """True where several deploys may each want something of one. Of others one deploy says all there is to say."""
+    """True if several deploys may want something of the same resource. Any other resource is wanted by one deploy
+    alone."""
     operations: Mapping[str, str] = MappingProxyType({})
     """pyinfra's operations that look after such resources, each with the argument that names them."""
     named: str = ""
-    """The pattern of what that argument may say, where it is no path; of which the group ``name`` is the name."""
+    """The pattern that this argument has to match, if it is no path. The group ``name`` is the name of the resource."""
 
 
 _PACKAGE_MANAGERS = ("apt", "dnf", "yum", "zypper", "apk", "pacman", "server")
-"""Modules of pyinfra's, of which the last takes whatever the host has."""
+"""Modules of pyinfra. The last one uses the package manager that the host has."""
 
 _ACCOUNT = r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)"
 
@@ -83,23 +85,24 @@ _KINDS: Mapping[str, KindRow] = {
     "group": KindRow("users.group:Group", shared=True, operations={"server.group": "group"}, named=_ACCOUNT),
     "directory": KindRow("files.directory:Directory", PathShape.FOLDER, operations={"files.directory": "path"}),
 }
-"""In the order in which they go: what runs before what it reads, what is in a folder before the folder."""
+"""In the order of removal: what runs goes before what it reads, and what is in a folder before the folder."""
 
 NAMES = tuple(_KINDS)
 
 DEEDS = frozenset({"command", "upgrade"})
-"""What stands before the colon in keys of what is done and is no thing: it is reported, and never undone."""
+"""Words before the colon in keys of deeds, which are done and are no things. The agent reports them and never undoes
+them."""
 
 AT_A_PATH = tuple(name for name, row in _KINDS.items() if row.shape not in (None, PathShape.PART))
-"""Kinds of which one alone is at a path."""
+"""Kinds of which only one resource can be at a path."""
 
 OPERATIONS = {each: (name, argument) for name, row in _KINDS.items() for each, argument in row.operations.items()}
-"""By operation of pyinfra's, the kind that it looks after and the argument that names them."""
+"""The kind that an operation of pyinfra looks after and the argument that names the resources, by operation."""
 
 _NO_KIND = KindRow("")
 
 _SAME: dict[str, list[tuple[str, bool, str]]] = {}
-"""By kind, how a key of it begins, whether anything follows, and the other key."""
+"""By kind: the start of its key, True if anything follows it, and the other key."""
 
 for _kind, _row in _KINDS.items():
     for _also, _name in _row.also.items():
@@ -108,12 +111,12 @@ for _kind, _row in _KINDS.items():
 
 
 def row_of(kind: str) -> KindRow:
-    """The row of a kind; one without facts for what is not in the closed set."""
+    """The row of a kind; an empty one if the table does not have the kind."""
     return _KINDS.get(kind, _NO_KIND)
 
 
 def kind_named(name: str) -> Kind | None:
-    """The kind that stands before the colon of a key; None for one that is not in the closed set."""
+    """The kind with this ``name``, which stands before the colon of a key; None if the table does not have it."""
     if name not in _KINDS:
         return None
     module, _, maker = _KINDS[name].place.partition(":")
@@ -121,7 +124,8 @@ def kind_named(name: str) -> Kind | None:
 
 
 def judged(entry: LedgerEntry, now: Seen | None) -> str:
-    """The reason why what is there ``now`` may be somebody else's; empty where it is for sure as the agent left it."""
+    """The reason why the thing that is there ``now`` may be somebody else's; empty if it is for sure as the agent left
+    it."""
     if not entry.settled:
         return "the change that brought it did not end well"
     if now is None:
@@ -133,21 +137,21 @@ def judged(entry: LedgerEntry, now: Seen | None) -> str:
 
 
 def changed_since(kind: str, left: ResourceState, now: Seen) -> str:
-    """Say in a few words what somebody else changed of a resource of this kind since it was ``left`` so; empty where
-    nobody did."""
+    """The difference that somebody else made to a resource of this kind since it was ``left`` so, in a few words; empty
+    if nobody did."""
     found = kind_named(kind)
     return found.changed(left, now) if found is not None else "nobody can tell"
 
 
 def units_of(entry: LedgerEntry) -> Collection[str]:
-    """The units that an entry stands for, or that read it."""
+    """The names of the units that the resource of an entry is, or that read it."""
     kind = kind_named(entry.kind)
     return {*entry.reloads, *(kind.units(entry) if kind is not None else ())}
 
 
 def removal_rank(key: str) -> tuple[int, bool]:
-    """Sorts resources in the order in which they go; equal for those of a kind that go together. Folders in homes go
-    with the files, while it is still known where their users live."""
+    """The rank of a resource in the order of removal, as a sort key; equal for those of a kind that go together.
+    Folders in homes go with the files, while it is still known where their users live."""
     kind, _, name = key.partition(":")
     in_home = row_of(kind).shape is PathShape.FOLDER and name.startswith("~")
     kind = "file" if in_home else kind
@@ -155,15 +159,16 @@ def removal_rank(key: str) -> tuple[int, bool]:
 
 
 def same_place(key: str) -> tuple[str, ...]:
-    """Keys of what else can be at the path of a file, a directory or a link, instead of it."""
+    """Keys of the other things that can be at the path of a file, a directory or a link, instead of it; none for other
+    kinds."""
     kind, _, name = key.partition(":")
     return tuple(f"{other}:{name}" for other in AT_A_PATH if other != kind) if kind in AT_A_PATH else ()
 
 
 @cache
 def same_things(key: str) -> tuple[str, ...]:
-    """The other names of a thing that is also a file or a link: who wants the file of a unit does not want the unit to
-    go."""
+    """The other keys of a thing that is also a file or a link. A deploy that wants the file of a unit wants the unit to
+    stay, too."""
     found = []
     for start, open_ended, other in _SAME.get(key.partition(":")[0], ()):
         part = key.removeprefix(start)
@@ -173,13 +178,13 @@ def same_things(key: str) -> tuple[str, ...]:
 
 
 def file_of(key: str) -> str | None:
-    """The key of the file that a block or a line lies in; None for what is no part of a file."""
+    """The key of the file that a block or a line lies in; None for any other kind."""
     kind, _, name = key.partition(":")
     return f"file:{name.partition('#')[0]}" if row_of(kind).shape is PathShape.PART else None
 
 
 def paths_of(key: str) -> Iterator[str]:
-    """The paths on the system where a resource lies; none for what is no file, directory or link there."""
+    """The absolute paths of the files, directories or links that a resource is or lies in; none in homes."""
     for each in (file_of(key) or key, *same_things(key)):
         kind, _, name = each.partition(":")
         if kind in AT_A_PATH and name.startswith("/"):

@@ -65,7 +65,8 @@ def _operation(kind: str) -> Callable[..., OperationMeta]:
     """The operation for the built-in deploy ``kind``."""
 
     def deploy(written: object = None, /, *, name: str = kind, **arguments: object) -> OperationMeta:
-        """Raises OperationError for arguments that ``site.yaml`` would not take, and on a host that is not this one."""
+        """Correct what differs from the arguments, as an operation of pyinfra. Raises OperationError for arguments that
+        ``site.yaml`` would not take, and for a host that is not this machine."""
         if not issubclass(ctx_host.get().connector_cls, LocalConnector):
             raise OperationError(f"{kind} looks at the machine it runs on: use it with @local, on the host itself")
         general: dict[str, Any] = {key: arguments.pop(key) for key in list(arguments) if key.startswith("_")}

@@ -31,7 +31,8 @@ class Owner:
         return self.words
 
     def attributes(self, path: str, mode: int, giving: Mapping[str, bytes] | None = None) -> Attributes:
-        """Attributes of what is to lie at ``path``. Raises DeployError for an owner who does not exist."""
+        """The attributes of a thing at ``path`` that this owner should have. Raises DeployError if the owner does not
+        exist."""
         if self.uid is None or self.gid is None:
             missing = f"user {self.user}" if self.uid is None else f"group {self.group}"
             why = f"{missing} does not exist, who should own {path}"
@@ -41,12 +42,12 @@ class Owner:
 
 
 Owners = Callable[[str, str | None], Owner]
-"""``owner_of``, as it is or with a memory."""
+"""``owner_of``, as it is or with a cache."""
 
 
 def owner_of(user: str, group: str | None) -> Owner:
-    """The owner by these names or numbers. Without a group the user's own, or the group of the same number where the
-    user is only a number."""
+    """The owner by these names or numbers. If ``group`` is None, the user's own group; for a number without an account,
+    the group of the same number."""
     number = int(user) if user.isdecimal() else None
     uid, gid = number, number
     with suppress(KeyError):
@@ -65,7 +66,7 @@ def _words(user: str, group: str | None, uid: int | None, gid: int | None) -> st
 
 
 def names(uid: int, gid: int) -> str:
-    """``ann:users``; numbers for those who have no name."""
+    """The names as ``ann:users``; the number of one who has no name."""
     user, group = f"{uid}", f"{gid}"
     with suppress(KeyError):
         user = pwd.getpwuid(uid).pw_name

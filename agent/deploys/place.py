@@ -25,10 +25,11 @@ from agent.system import obstacle
 from agent.system.safe_open import UnsafePath, folder
 
 BATCH = 2000
-"""Works of one batch at most: what a kill may leave to be done again, and to be tidied away."""
+"""The most works in one batch. After a kill, so many may have to be done again, and their temporary files tidied
+away."""
 
 FOLDERS = 200
-"""Folders that a batch keeps open."""
+"""The most folders that a batch keeps open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Base:
 
     @classmethod
     def of(cls, home: str) -> Self:
-        """The home of the user ``home``; of nobody's the root. Raises DeployError where there is no such user."""
+        """The base for the home of the user called ``home``; if ``home`` is empty, for the system's root. Raises
+        DeployError if there is no such user."""
         return cls(LocalUser.named(home) if home else None)
 
     @property
@@ -93,7 +95,7 @@ class OpenPlace:
     parent: int
     path: str
     batch: WriteBatch | None = None
-    """Of the writes here, where there are others."""
+    """The batch of the writes here; None if each write is finished by itself."""
 
     @property
     def name(self) -> str:
@@ -112,7 +114,7 @@ class Place:
     path: str
 
     def look(self) -> AtPath:
-        """The thing there. Raises OSError where nobody may look, UnsafePath for a link on the way."""
+        """The thing there now. Raises OSError where nobody may look, UnsafePath for a link on the way."""
         (found,) = look_each([self])
         if isinstance(found, Exception):
             raise found
@@ -125,7 +127,7 @@ class Place:
 
 
 def look_each(places: Iterable[Place]) -> Iterator[AtPath | OSError | DeployError]:
-    """The thing at each place, or why nobody may look there."""
+    """The thing at each place, or the error where nobody may look."""
     for base, same in groupby(places, key=lambda place: place.base):
         paths = [place.path for place in same]
         with ExitStack() as stack:
@@ -146,8 +148,8 @@ def look_each(places: Iterable[Place]) -> Iterator[AtPath | OSError | DeployErro
 
 
 def open_each(base: Base, start: int, paths: Iterable[str]) -> Iterator[OpenPlace | OSError | DeployError]:
-    """Each path below the open base with its folder open, or why that cannot be opened. Paths of one folder that follow
-    each other share its descriptor."""
+    """Each path below the open base with its folder open, or the error that opening the folder raised. Successive paths
+    of one folder share its descriptor."""
     for path, here in groupby(paths, key=lambda path: path.rpartition("/")[0]):
         with ExitStack() as stack:
             opened: int | OSError | DeployError
@@ -164,7 +166,8 @@ Act = Callable[[OpenPlace], object]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Something to do at a place. ``asks``: a program, so that what was done before has to be in place."""
+    """Something to do at a place. ``asks`` is True if it asks a program, which has to find the works before it in
+    place."""
 
     place: Place
     act: Act
@@ -172,16 +175,17 @@ class Work:
 
 
 Worked = str | Exception
-"""The text that a work returned, or why it could not be done."""
+"""The text that a work returned, or the error that it raised."""
 
 
 def work_together(works: Sequence[Work], start: int) -> list[Worked]:
-    """Does works of one base as a batch, in order, and says of each how it went; what is done is on the disk. ``start``
+    """Do works of one base as a batch, in order. Returns how each went; those that went well are on the disk. ``start``
     is a descriptor of the base: the process that opened it may have had more rights than this one."""
     outcomes: list[Worked] = []
     with WriteBatch() as batch, ExitStack() as stack:
         folders: dict[str, int] = {}
-        """Open ones, by path: who could have put another in their place could as well have done it afterwards."""
+        """Open folders, by path. Keeping them open gives nobody a chance: whoever can put another folder in place of
+        one could do so after the batch as well."""
         passed: set[str] = set()
         """Paths of open folders, and of those above them."""
         for batch.work, work in enumerate(works):
@@ -199,7 +203,7 @@ def work_together(works: Sequence[Work], start: int) -> list[Worked]:
                 outcomes.append(error)
             except Exception as error:
                 outcomes.append(error)  # it is raised where this work is asked for
-            if path in passed:  # it may be another one by now
+            if path in passed:  # the work may have put another folder there
                 for gone in [each for each in folders if each == path or each.startswith(f"{path}/")]:
                     del folders[gone]
         for unfinished in batch.finish():
@@ -221,8 +225,8 @@ def _done(work: Work, at: OpenPlace) -> str:
 
 
 def _first_batch(works: Sequence[Work]) -> int:
-    """The number of works at the beginning that can be in place together: each at a path of its own, in few enough
-    folders to keep open."""
+    """The number of the first ``works`` that can make a batch: at most BATCH, each at a path of its own, in no more
+    than FOLDERS folders, and none but the first asks a program."""
     paths: set[str] = set()
     folders: set[str] = set()
     for number, work in enumerate(works):
@@ -235,10 +239,10 @@ def _first_batch(works: Sequence[Work]) -> int:
 
 
 class Works:
-    """Works, each done when it is asked for. One child does all that is in one home.
+    """The works of one or more bases, each done when it is asked for. One child process does all works in one home.
 
-    ``is_due``: whether a work is going to be asked for. Works of a base are done in batches: when the first of one is
-    asked for, all of that are done; the others then only tell how they went.
+    ``is_due``: True for the number of a work that is going to be asked for. Works of a base are done in batches: the
+    first call for a work of a batch does the whole batch, and later calls only return how the others went.
     """
 
     def __init__(self, works: Sequence[Work], is_due: Callable[[int], bool] = lambda _: True) -> None:
@@ -247,7 +251,8 @@ class Works:
         self._done: dict[int, Worked] = {}
         self._workers: dict[Base, UserWorker] = {}
         self._given_up: dict[Base, DeployError] = {}
-        """Why a worker did not answer. Its user may stop or kill each one: the base's other works fail at once."""
+        """The errors of workers that did not answer. A user may stop or kill each worker of his, so the base's other
+        works fail at once."""
 
     def __enter__(self) -> Self:
         return self
@@ -257,11 +262,11 @@ class Works:
             worker.end()
 
     def is_done(self, number: int) -> bool:
-        """True once it has been done together with others."""
+        """True once the work has been done, even if only others of its batch were asked for."""
         return number in self._done
 
     def do(self, number: int) -> str:
-        """The text that this work returned, where it was one. Raises DeployError."""
+        """The text that this work returned; empty if it returned none. Raises DeployError, or what the work raised."""
         if number not in self._done:
             base = self._works[number].place.base
             numbers = [number, *self._due_behind(number, base)]
@@ -300,8 +305,8 @@ class Works:
 
 
 def place_of(name: str) -> Place | None:
-    """The place of a file by its name in a key, ``/etc/motd`` or ``~ann/.bashrc``. None for the home of a user who does
-    not exist. Raises UnsafePath."""
+    """The place of a file by its name in a key, ``/etc/motd`` or ``~ann/.bashrc``; None for the home of a user who does
+    not exist. Raises UnsafePath for a path with an empty part, . or .."""
     home, _, path = name[1:].partition("/") if name.startswith("~") else ("", "", name)
     try:
         base = Base.of(home)
@@ -313,7 +318,8 @@ def place_of(name: str) -> Place | None:
 
 
 def _whose(start: int, path: str) -> str:
-    """A hint for a process that is not root and works below a folder of somebody else; empty where that is not so."""
+    """A hint about the folder of somebody else that ``path`` is or lies in, for a process that is not root; else
+    empty."""
     parts = path.removeprefix("/").split("/")
     for depth in range(1, len(parts) + 1) if os.geteuid() else ():
         above = "/".join(parts[:depth])

@@ -1,6 +1,6 @@
 """The questions that looks at paths, accounts and units rest on. A deploy's ``questions`` puts them together.
 
-They have to cover whatever ``corrections`` reads. Where they do not, the daemon misses drift until the next full plan;
+They have to cover all that ``corrections`` reads. If they do not, the daemon misses drift until the next full plan;
 tests/trace/test_soundness.py looks for that.
 """
 
@@ -36,7 +36,7 @@ def at(name: str | Path) -> Iterator[Question]:
 
 
 def through(name: str | Path) -> Iterator[Question]:
-    """Yield questions about the thing at a path, and where it is a link, about all that it leads to."""
+    """Yield questions about the thing at a path and, if it is a link, about all that it leads to."""
     yield from at(name)
     yield from _led_to(f"{name}")
 
@@ -52,15 +52,16 @@ def below(name: str | Path) -> Iterator[Question]:
 
 
 def _led_to(name: str) -> Iterator[Question]:
-    """Where a path is a link: about each that follows, what the last one leads to, and all ways there."""
+    """Yield questions about each path that the link ``name`` leads to, one link after another, and the ways there; none
+    if it is no link."""
     if found := list(targets(name)):
         yield from way(f"{name}/.")
         yield from map(path, found)
 
 
 def of_accounts(names: Collection[str] = ()) -> Iterator[Question]:
-    """Yield questions about who has an account. Raises UnsignedError where one of ``names`` comes from a directory
-    service, which no file tells of."""
+    """Yield questions about the files of accounts. Raises UnsignedError if one of ``names`` comes from a directory
+    service, which is in no file."""
     yield from map(path, _ACCOUNTS)
     local = _names("/etc/passwd")
     for name in names:
@@ -70,8 +71,8 @@ def of_accounts(names: Collection[str] = ()) -> Iterator[Question]:
 
 
 def of_items(items: Iterable[Item]) -> Iterator[Question]:
-    """Yield questions about the things at the paths of ``items``, and about their owners. Raises DeployError for a home
-    of nobody, UnsignedError for a user whom no file names."""
+    """Yield questions about the things at the paths of ``items``, and about their owners. Raises DeployError for the
+    home of a user who does not exist, UnsignedError for a user whom no file names."""
     items = list(items)
     homes = {item.home for item in items if item.home}
     yield from of_accounts({*homes, *(item.owner for item in items if not item.owner.isdecimal())})
@@ -90,8 +91,9 @@ def of_items(items: Iterable[Item]) -> Iterator[Question]:
 
 
 def items_behind(items: JSON, changed: Iterable[bytes], wanted: Iterable[str]) -> JSON | None:
-    """Of ``items`` of the system, as they stand in arguments, those that the ``changed`` questions of ``of_items`` are
-    about, and those with a key of ``wanted``. None where that may be any: a folder on the way, an account."""
+    """The ``items`` of the system, as they stand in arguments, that the ``changed`` questions of ``of_items`` are
+    about, and those with a key of ``wanted``. None if the change may concern any item: a folder on the way, an
+    account."""
     written = cast("Sequence[Mapping[str, JSON]]", items)
     paths = {subject_of(line) if line.startswith(b"path\t") else "" for line in changed}
     paths |= {(file_of(key) or key).partition(":")[2] for key in wanted}
@@ -102,7 +104,7 @@ def items_behind(items: JSON, changed: Iterable[bytes], wanted: Iterable[str]) -
 
 
 def of_units(names: Iterable[str]) -> Iterator[Question]:
-    """Yield questions about what systemd has loaded. It says nothing of templates (``at`` their files)."""
+    """Yield questions about units as systemd has loaded them. systemd loads no templates: ask ``at`` their files."""
     return (Question(QuestionKind.UNIT, name) for name in names)
 
 

@@ -1,7 +1,7 @@
 """The base of the specs of built-in deploys, without pyinfra.
 
 A deploy is a folder: ``spec.py`` turns what an inventory may write into concrete arguments and resources;
-``corrections.py`` turns those arguments into what differs on a host. The spec runs wherever inventories are read (an
+``corrections.py`` turns those arguments into corrections of a host. The spec runs wherever inventories are read (an
 administrator's laptop, CI); the corrections run only in the engine child on the host.
 """
 
@@ -30,20 +30,21 @@ from agent.domain.tree import Entry, Tree, nearest_path
 
 @dataclass(frozen=True, slots=True)
 class Concrete:
-    """A spec with everything filled in: what the operations take, and what will be owned."""
+    """A spec with everything filled in: the arguments of the operations, and the resources that the deploy will own."""
 
     arguments: Mapping[str, JSON]
     resources: tuple[Resource, ...]
     claims: tuple[Resource, ...] = ()
-    """Resources that come along and are nobody else's: the link of a tool's command, the file of a unit."""
+    """Resources that come along with those, and that no other deploy may own: the link of a tool's command, the file of
+    a unit."""
     relies_on: Mapping[str, str] = field(default_factory=dict)
-    """By key of a resource that has to be on the host before, what for."""
+    """The purposes of resources that have to be on the host before, in words, by key."""
     needs_more_to_look: bool = False
-    """True where finding out what would change takes more than reading."""
+    """True if finding out what would change takes more than reading."""
 
 
 def same_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
-    """``resources`` by the names that they have as files and links, for ``claims``."""
+    """``resources`` under the keys that they have as files and links, for ``claims``; without those that have none."""
     return tuple(replace(each, key=other) for each in resources for other in same_things(each.key))
 
 
@@ -67,7 +68,7 @@ class Sources(Protocol):
 
     @property
     def pins(self) -> Pins:
-        """lock.yaml; empty where there is none."""
+        """The pins in lock.yaml; none if there is no such file."""
         ...
 
     def repository(self, pin: RepositoryPin) -> Tree:
@@ -88,17 +89,19 @@ class Spec(Written, ABC):
 
     kind: ClassVar[str]
     short: ClassVar[Mapping[str, Any] | None] = None
-    """The JSON Schema of what ``from_short`` takes besides a mapping."""
+    """The JSON Schema of the short form that ``from_short`` takes besides a mapping."""
     owned: ClassVar[Mapping[str, str]] = {}
-    """By kind of resource, the argument that holds what is wanted of each, by name."""
+    """The name of the argument that holds the entries, by kind of resource: entries by name, or a list of entries that
+    have a ``name``."""
     if_sealed: ClassVar[str] = (
         "only content of `files` and `dotfiles` and a `password_hash` can be; a program can read it there"
     )
-    """What to do where a secret stands in what is ``exposed``."""
+    """The way out if a secret stands in what is ``exposed``."""
 
     @classmethod
     def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
-        """What concrete ``arguments`` want of each resource, by its key: for people who compare two commits."""
+        """The properties that concrete ``arguments`` want of each resource, by its key, for people who compare two
+        commits."""
         found: dict[str, Mapping[str, JSON]] = {}
         for item in items_from_json(arguments.get("items", [])):
             wanted = {name: value for name, value in item.to_json().items() if name not in _NAMING}
@@ -122,11 +125,12 @@ class Spec(Written, ABC):
 
     @abstractmethod
     def merged(self, later: Self) -> Self:
-        """This spec with a later play's laid over it: sets united, maps by key, scalars later wins."""
+        """The spec with a later play's laid over it: sets are united, maps are merged by key; of two scalars the later
+        one wins."""
 
     @property
     def repositories(self) -> tuple[Address, ...]:
-        """The other repositories that it takes files from: what `hostwright lock` pins."""
+        """The other repositories that it takes files from. `hostwright lock` pins them."""
         return ()
 
     @abstractmethod
@@ -138,19 +142,20 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def _in_both_forms(schema: dict[str, Any], model: type[ByName]) -> None:
-    """The JSON Schema: what the level holds may stand without it."""
+    """Let the JSON Schema take the entries without the level, too."""
     schema["additionalProperties"] = schema["properties"][model.level]["additionalProperties"]
 
 
 class NamedEntry(Written):
-    """One entry of a ``ByName``. ``whole``: lists of which a later play's takes the place of the earlier's.
-    ``alternatives``: fields that say the same thing in different ways, so that a later play's one ends the others."""
+    """One entry of a ``ByName``. ``whole``: fields in which a later play's list replaces the earlier one.
+    ``alternatives``: fields that say the same thing in different ways, so that one given by a later play unsets the
+    others."""
 
     whole: ClassVar[tuple[str, ...]] = ()
     alternatives: ClassVar[tuple[str, ...]] = ()
 
     def merged(self, later: Self) -> Self:
-        """This entry with a later play's laid over it."""
+        """The entry with a later play's laid over it."""
         said: dict[str, object] = {name: getattr(later, name) for name in self.whole if name in later.model_fields_set}
         given = {name for name in self.alternatives if getattr(later, name) is not None}
         said |= dict.fromkeys(set(self.alternatives) - given) if given else {}
@@ -158,7 +163,7 @@ class NamedEntry(Written):
 
 
 class ByName(Spec):
-    """A spec of entries by name: each field holds some. One ``level`` may be left out: ``cron: {jobs: {backup: …}}`` is
+    """A spec whose fields hold entries by name. The field ``level`` may be left out: ``cron: {jobs: {backup: …}}`` is
     ``cron: {backup: …}``."""
 
     model_config = ConfigDict(json_schema_extra=_in_both_forms)
@@ -177,7 +182,7 @@ class ByName(Spec):
 
 
 def bare_name(entry: type[NamedEntry], meaning: Mapping[str, JSON]) -> BeforeValidator:
-    """The validator that gives the name of an ``entry`` a ``meaning`` where nothing stands behind it (``ann:``)."""
+    """The validator that takes a name with nothing behind it (``ann:``) for an ``entry`` with this ``meaning``."""
     return BeforeValidator(lambda value: meaning if value is None else value, json_schema_input_type=entry | None)
 
 
@@ -219,7 +224,7 @@ def entry_named(tree: Tree, path: str, where: Path) -> Entry:
 
 
 def require_content(tree: Tree, entry: Entry, where: Path = ()) -> None:
-    """Raises Mistake where something else stands in the repository than the content that is meant."""
+    """Raise Mistake if the repository has something else in place of the content that is meant."""
     if found := tree.stand_in(entry):
         raise Mistake(f"{entry.path} {found.what}", found.remedy, where)
 
@@ -253,9 +258,10 @@ def text_of(path: str, where: Path, sources: Sources, *, template: bool = False)
 
 
 def overlaid(earlier: M, later: M) -> M:
-    """``earlier`` with what ``later`` says laid over it: tuples united in order, maps by key, scalars later wins.
+    """``earlier`` with what ``later`` says laid over it: tuples are united in order, maps are merged by key; of two
+    scalars the later one wins.
 
-    What ``later`` does not mention stands. For the entries of a spec (one unit, one account), keyed by name.
+    Fields that ``later`` does not mention stay. This is for the entries of a spec (one unit, one account).
     """
     said: dict[str, object] = {name: getattr(later, name) for name in later.model_fields_set}
     for name, value in said.items():

@@ -1,4 +1,5 @@
-"""The line in which a program says why it would not: rarely the first, and often not the last. Pure."""
+"""The line of a program's output that gives the reason why it failed: rarely the first, and often not the last.
+Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from agent.system.process import Completed
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
-"""Colours and other sequences for terminals (ECMA-48), and what else is not to be seen."""
+"""Colours and other sequences for terminals (ECMA-48), and control characters."""
 
 _TALK = re.compile(
     r"""
@@ -19,7 +20,7 @@ _TALK = re.compile(
     """,
     re.VERBOSE,
 )
-"""Lines that give no reason: what a program does, where more can be read, what it only warns of."""
+"""Lines that give no reason: progress, pointers to more text, warnings."""
 
 _POINTER = re.compile(r"\s*\^[~^]*\s*")
 """A line that points at a syntax error in the line above."""
@@ -33,7 +34,7 @@ def telling_line(text: str) -> str:
     lines = plain_lines(text)
     said = [line for line in lines if not _TALK.match(line) and not _POINTER.fullmatch(line)] or lines
     found = next((number for number, line in enumerate(said) if _VERDICT.search(line)), len(said) - 1)
-    # What ends with a colon only announces it: rpm's "Failed dependencies:".
+    # A line that ends with a colon only announces the next one: rpm's "Failed dependencies:".
     return " ".join(said[found : found + 2]) if said and said[found].endswith(":") else "".join(said[found : found + 1])
 
 
@@ -44,6 +45,6 @@ def reason(done: Completed) -> str:
 
 
 def plain_lines(text: str) -> Sequence[str]:
-    """The lines that say anything, as a person may be shown them."""
+    """The lines that are not empty, without sequences for terminals and without what a carriage return overwrites."""
     lines = (_CONTROL.sub("", line.rpartition("\r")[2] or line).strip() for line in text.splitlines())
     return [line for line in lines if line]

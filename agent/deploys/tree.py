@@ -1,4 +1,4 @@
-"""A tree of wanted items compared with what is there, in one look, and put right one by one.
+"""A tree of wanted items, compared with the host in one look and put right one by one.
 
 The tree walks the paths in order, with each folder opened once; their kinds compare and write. No pyinfra in here.
 """
@@ -43,8 +43,8 @@ def corrections(
 ) -> list[Correction]:
     """Corrections in the order in which they can be made, home by home; see ``survey``. ``base_of``: by user, the home.
 
-    A user or a home that is not there (yet) keeps no other from having theirs. Raises DeployError where that is so of
-    all, as what would change cannot be said before they are; so it does for a file of the commit that cannot be read.
+    A home that is missing (with its user, or yet to be made), or that needs a file of the commit that cannot be read,
+    becomes a refusal; the others are put right all the same. Raises DeployError if that is so of all homes.
     """
     homes: dict[str, list[Item]] = {}
     for item in items:
@@ -73,22 +73,24 @@ def corrections(
 
 
 def put(item: Item, content: bytes | None) -> str:
-    """Puts one item of the system right; returns what there is to tell. Raises DeployError when it cannot; then what
-    was there stands."""
+    """Put one item of the system right. Returns a text about it, mostly empty. Raises DeployError if that cannot be
+    done; then what was there stays."""
     with SYSTEM.entered() as start:
         return carry_out(SYSTEM, start, item, content)
 
 
 def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | None = None) -> list[Deviation]:
-    """Deviations, parents first. Those that cannot be put right come last, so that the rest is done before one fails.
+    """The deviations, parents first. Those that cannot be put right come last, so that the rest is done before one
+    fails.
 
     ``root`` is the folder of the commit's files, ``repositories`` the one of other repositories' trees. Raises
-    DeployError when one of those files is missing or damaged, and OSError or UnsafePath when ``base`` itself cannot be
+    DeployError if one of those files is missing or damaged, and OSError or UnsafePath if ``base`` itself cannot be
     opened. Changes nothing.
     """
     looking = _Survey(root, repositories)
     folders: dict[tuple[bool, str], list[tuple[int, Item]]] = {}
-    """What lies in one folder, so that it is opened once; what is to go apart, as it comes last."""
+    """Numbered items by folder, so that each folder is opened once. Items to be removed are apart, as they come
+    last."""
     for number, item in enumerate(in_order(items)):
         folders.setdefault((item.absent, item.path.rpartition("/")[0]), []).append((number, item))
     numbered = [each for folder in folders.values() for each in folder]
@@ -102,9 +104,9 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
 
 
 def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
-    """Puts one item right, whole or not at all, with the base open at ``start``. Looks once more, because time has
-    passed since the survey. Returns what it has to tell. Raises DeployError when it cannot; then what was there
-    stands."""
+    """Put one item right, whole or not at all, with the base open at ``start``. Looks once more, because time has
+    passed since the survey. Returns a text about it, mostly empty. Raises DeployError if that cannot be done; then what
+    was there stays."""
     (outcome,) = work_together([_work(base, item, content, owner_of)], start)
     if isinstance(outcome, Exception):
         raise outcome
@@ -133,7 +135,7 @@ def _make(item: Item, content: bytes | None, owners: Owners, at: OpenPlace) -> s
 
 
 class _Survey:
-    """One walk over the items, and what it remembers from one to the next."""
+    """One walk over the items, with what it found so far."""
 
     def __init__(self, root: Path, repositories: Path | None) -> None:
         self.owners: Owners = cache(owner_of)
@@ -172,7 +174,7 @@ class _Survey:
         return Deviation(item, change, content)
 
     def _is_missing(self, error: Exception, item: Item) -> bool:
-        """True where there is no folder yet, or something that a folder is going to take the place of."""
+        """True if there is no folder yet, or something that a folder is going to replace."""
         return isinstance(error, FileNotFoundError) or not self._folders.keys().isdisjoint(parents(item.path))
 
     def _origin(self, item: Item) -> Path:
@@ -188,8 +190,8 @@ def _kind_of(name: str) -> PathKind:
 
 
 def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, at: OpenPlace | None) -> WantedChange | None:
-    """The change that the item's policy allows, and a mount: nothing can be renamed over a mount point. ``at`` is None
-    where the folder is not there."""
+    """The change that the item takes, as far as its policy and mounts allow: nothing can be renamed over a mount point.
+    None if nothing is to be changed. ``at`` is None if the folder is not there."""
     change = removal(item, found) if item.absent else kind.difference(item, found, owner)
     if change is None or found.status is None:
         return change
@@ -211,15 +213,15 @@ def _mounted(change: WantedChange, kind: PathKind, item: Item, found: AtPath) ->
 
 
 def _refused_stand_in(change: WantedChange, item: Item, content: bytes | None) -> WantedChange:
-    """``change``; refused where something else stands in the commit than the content that is meant."""
+    """``change``; refused if the commit has something else in place of the content that is meant."""
     if change.refused or item.source is None or not (instead := stand_in(content or b"")):
         return change
     return refused(item, f"{item.source} {instead.what}; {instead.remedy}")
 
 
 def _as_its_folder(item: Item, at: OpenPlace | None, planned: Item | None = None) -> Item:
-    """``item``, a mere parent. One that is made in a user's folder is that user's, as what lies below it could not be
-    reached otherwise. ``planned``: the folder that it is to lie in, as it is going to be."""
+    """The parent ``item`` with the owner that it gets. In a user's folder it belongs to that user, who could not reach
+    what lies below it otherwise. ``planned``: the folder that it is to lie in, as that is going to be."""
     if planned is not None:
         return replace(item, owner=planned.owner, group=planned.group) if planned.owner != "root" else item
     hand = renamer(at.parent) if at is not None else None
@@ -229,8 +231,8 @@ def _as_its_folder(item: Item, at: OpenPlace | None, planned: Item | None = None
 
 
 def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:
-    """Sorts hopeless deviations last: those that are refused, whose owner does not exist, or whose folder is
-    hopeless."""
+    """The deviations that were ``found``, hopeless ones last: those that are refused, whose owner does not exist, or
+    whose folder is hopeless."""
     hopeless: set[str] = set()
     for each in found:
         owned = owners(each.item.owner, each.item.group).exists

@@ -1,4 +1,4 @@
-"""Asking a program whether it would take a new file, before the file takes the place of the old one."""
+"""Asking a program if it would take a new file, before that replaces the old one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.problems import ProblemKind
 from agent.system.process import run
 
 PLACEHOLDER = "%s"
-"""Stands for the path of the new file."""
+"""The word in the program's arguments that stands for the path of the new file."""
 
 TIMEOUT_S = 30.0
 
@@ -23,8 +23,9 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 
 def approval(at: OpenPlace, item: Item, mode: int) -> Callable[[str], None] | None:
-    """Asks the program of ``item`` about a file with a temporary name in its folder, which is to have this mode. The
-    function raises DeployError. None where the item names no program."""
+    """The function that asks the program of ``item`` about a new file, by its temporary name in the same folder, and
+    raises DeployError if the program refuses it. ``mode``: the mode that the file is to have. None if the item names no
+    program."""
     if not item.validate:
         return None
     target = posixpath.join(at.base.path, at.path.lstrip("/"))
@@ -32,9 +33,9 @@ def approval(at: OpenPlace, item: Item, mode: int) -> Callable[[str], None] | No
 
 
 def _require_valid(argv: Sequence[str], target: str, private: bool, temporary: str) -> None:
-    """Raises DeployError where the program ``argv`` does not take the file ``temporary``, which is to become the
-    ``target`` beside it. It runs without a shell, in a bounded time. What it says of a ``private`` file is not
-    repeated: it may quote it."""
+    """Raise DeployError if the program ``argv`` does not take the file ``temporary``, which is to become the ``target``
+    beside it. The program runs without a shell, for TIMEOUT_S at most. Its output about a ``private`` file is not
+    repeated: it may quote the file."""
     new = posixpath.join(posixpath.dirname(target), temporary)
     asked = [word.replace(PLACEHOLDER, new) for word in argv]
     by_hand = " ".join(word.replace(PLACEHOLDER, target) for word in argv)

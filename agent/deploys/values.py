@@ -14,11 +14,11 @@ from agent.domain.fault import Mistake, no_truth
 T = TypeVar("T")
 
 _MODE = re.compile(r"0?[0-7]?(4[04]{2}|5[05]{2}|6[046]{2}|7[01457]{2})")
-"""A mode that people write; any other octal number is hardly meant."""
+"""The octal modes that people write. Any other one is hardly meant."""
 
 
 def checked(is_good: Callable[[str], object], what: str, remedy: str) -> AfterValidator:
-    """Refuse a text for which ``is_good`` is false: "'x' is not ``what``; ``remedy``"."""
+    """The validator that refuses a text for which ``is_good`` is false: "'x' is not ``what``", with the ``remedy``."""
 
     def check(text: str) -> str:
         if not is_good(text):
@@ -51,7 +51,7 @@ Number = Annotated[int, BeforeValidator(no_truth)]
 """A whole number; pydantic alone would take true for 1."""
 
 NO_NUL = AfterValidator(_without_nul)
-"""Refuses what no program can be given."""
+"""The validator that refuses a NUL, which no program can be given."""
 
 Word = Annotated[str | Number, NO_NUL]
 """An argument of a program, or the value of one of its variables."""
@@ -82,7 +82,7 @@ AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$
 """The name or the number of a user or a group."""
 
 Duration = Annotated[str, AfterValidator(_duration)]
-"""``10m``."""
+"""A duration such as ``10m``."""
 
 Quoted = BeforeValidator(_quoted)
-"""Refuses digits without quotes: YAML reads them as another number."""
+"""The validator that refuses digits without quotes: YAML reads them as another number."""

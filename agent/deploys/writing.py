@@ -1,9 +1,10 @@
 """Writing one name in a folder, by the folder's descriptor.
 
-What is written is written under a temporary name in the same folder and renamed: a reader, and a machine that loses
-power, has the old or the new, never half of it. Functions return what they have to tell, mostly nothing.
+New things are made under a temporary name in the same folder and renamed: a reader, and a machine that loses power, has
+the old or the new, never half of it. Functions that return a text return a warning, mostly empty.
 
-With a ``batch`` a write is in place and on the disk when that has finished; without one, when the function returns.
+With a ``batch`` a write is in place and on the disk when the batch has finished; without one, when the function
+returns.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _TEMPORARY = re.compile(r"\.hostwright-[0-9a-f]{16}")
 
 @contextmanager
 def _within(batch: WriteBatch | None) -> Iterator[WriteBatch]:
-    """``batch``, or one that finishes when this is left."""
+    """``batch``; or one that finishes at the end of this context."""
     if batch is not None:
         yield batch
         return
@@ -52,10 +53,10 @@ def put_file(
     approve: Callable[[str], None] | None = None,
     batch: WriteBatch | None = None,
 ) -> str:
-    """Writes ``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
+    """Write ``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
 
-    The SELinux label and other extended attributes of a file that it replaces stay. ``approve`` is called with the
-    temporary name of the new file and may raise. Raises OSError; then the old file stands.
+    The new file takes over the SELinux label and other extended attributes of the one that it replaces. ``approve`` is
+    called with the temporary name of the new file and may raise. Raises OSError; then the old file stays.
     """
     with _within(batch) as within:
         told = _tidy(parent, within)
@@ -99,8 +100,8 @@ def _put_in_place(
 
 
 def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -> None:
-    """Writes into a file that something is mounted on, such as a container's ``/etc/hosts``: nothing can be renamed
-    over it. A reader may see half of it meanwhile. After a loss of power the next look finds it and puts it right."""
+    """Write into a file that something is mounted on, such as a container's ``/etc/hosts``: nothing can be renamed over
+    it. A reader may see half of it meanwhile. After a loss of power the next look finds it and puts it right."""
     descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -113,12 +114,12 @@ def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -
 
 
 def put_link(parent: int, name: str, target: str, *, backup: bool, batch: WriteBatch | None = None) -> str:
-    """Makes ``name`` a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
+    """Make ``name`` a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
     return _put(parent, name, lambda temporary, _: os.symlink(target, temporary, dir_fd=parent), backup, batch)
 
 
 def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool, batch: WriteBatch | None = None) -> str:
-    """Makes ``name`` a new folder, in place of a file, a link or nothing. It gets its name once it has its attributes.
+    """Make ``name`` a new folder, in place of a file, a link or nothing. It gets its name once it has its attributes.
     Raises OSError."""
 
     def make(temporary: str, within: WriteBatch) -> None:
@@ -137,7 +138,8 @@ def _put(
     *,
     folder: bool = False,
 ) -> str:
-    """Makes a link or a ``folder`` under a temporary name, and gives it its own; what fails leaves nothing behind."""
+    """Make a link or a ``folder`` under a temporary name, and rename it to ``name``. A failure leaves nothing
+    behind."""
     with _within(batch) as within:
         told = _tidy(parent, within)
         within.folder(parent)
@@ -155,7 +157,7 @@ def _put(
 
 
 def remove(parent: int, name: str, *, backup: bool, batch: WriteBatch | None = None) -> None:
-    """Removes a file, a link or an empty folder. Raises OSError."""
+    """Remove a file, a link or an empty folder. Raises OSError."""
     with _within(batch) as within:
         if backup:
             _back_up(parent, name)
@@ -164,16 +166,17 @@ def remove(parent: int, name: str, *, backup: bool, batch: WriteBatch | None = N
 
 
 def forget_backup(parent: int, name: str) -> None:
-    """Removes the backup of ``name`` if it is equal to what is there again. Raises OSError."""
+    """Remove the backup of ``name`` if it is equal to what is there again. Raises OSError."""
     backup = f"{name}{BACKUP_SUFFIX}"
-    with contextlib.suppress(PermissionError):  # somebody's own, then
+    with contextlib.suppress(PermissionError):  # then it is somebody else's
         now, kept = look(parent, name), look(parent, backup)
         if kept.type == now.type and (kept.content, kept.target) == (now.content, now.target) != (None, None):
             remove(parent, backup, backup=False)
 
 
 def remove_links(parent: int, name: str, place: str) -> None:
-    """Empties a folder that ``holds_only_links``. Raises OSError where it holds something else by now."""
+    """Remove all links into ``place`` from a folder that ``holds_only_links``, and its folders. Raises OSError if one
+    of these holds something else by now."""
     with readable(parent, name) as folder:
         for inner in names(folder):
             found = look(folder, inner, read=False)
@@ -185,7 +188,7 @@ def remove_links(parent: int, name: str, place: str) -> None:
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes, *, batch: WriteBatch | None = None) -> None:
-    """Gives a file or a folder its attributes, in place. Raises OSError, UnsafePath."""
+    """Give a file or a folder its attributes, in place. Raises OSError, UnsafePath."""
     with _within(batch) as within, readable(parent, name) as descriptor:
         _require_not_given_away(parent, name, descriptor, attributes)
         _own(descriptor, attributes)
@@ -193,8 +196,9 @@ def set_attributes(parent: int, name: str, attributes: Attributes, *, batch: Wri
 
 
 def _require_not_given_away(parent: int, name: str, descriptor: int, attributes: Attributes) -> None:
-    """A folder that holds something is not given to somebody, nor opened for more people, where others may have put
-    another folder of that name there. Files need no such care: only those with the wanted content come here."""
+    """Raise UnsafePath if a folder that holds something would be given to somebody, or opened for more people, although
+    others may have put another folder of that name there. Files need no such care: only those with the wanted content
+    come here."""
     status = os.fstat(descriptor)
     given = (status.st_uid, status.st_gid) != (attributes.uid, attributes.gid)
     opened = attributes.mode & ~status.st_mode & 0o077
@@ -214,7 +218,7 @@ def _own(descriptor: int, attributes: Attributes) -> None:
         os.fchown(descriptor, attributes.uid, attributes.gid)
     give(descriptor, attributes.giving, (ACCESS, DEFAULT))  # before the mode: it would open the file for whom they name
     os.fchmod(descriptor, attributes.mode)  # after the owner: changing that clears the set-id bits
-    give(descriptor, attributes.giving, (CAPABILITY,))  # and these
+    give(descriptor, attributes.giving, (CAPABILITY,))  # after the owner: changing that clears these, too
 
 
 def _temporary_name() -> str:
@@ -223,8 +227,9 @@ def _temporary_name() -> str:
 
 
 def _tidy(parent: int, batch: WriteBatch) -> str:
-    """Takes away what a run that was killed left under a temporary name; the first write in a folder begins with it.
-    What does not go (a folder that holds something, a mount) is not ours: it is in nobody's way, and told of."""
+    """Remove what a killed run left under temporary names. The first write of a batch in a folder begins with it. A
+    thing that cannot be removed (a folder that holds something, a mount) is not ours and in nobody's way: the returned
+    text names it."""
     strangers = []
     for name in names(parent) if batch.comes_first(parent) else ():
         if _TEMPORARY.fullmatch(name):
@@ -236,7 +241,7 @@ def _tidy(parent: int, batch: WriteBatch) -> str:
 
 
 def _described(parent: int, name: str) -> list[str]:
-    """The path, its type and its owner, in words; empty where it has gone meanwhile."""
+    """The path of a thing with its type and its owner, in words; no text if it has gone meanwhile."""
     with contextlib.suppress(OSError):
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         folder = Path(f"/proc/self/fd/{parent}").readlink()
@@ -245,15 +250,16 @@ def _described(parent: int, name: str) -> list[str]:
 
 
 def _replace(parent: int, temporary: str, name: str, *, folder: bool = False) -> None:
-    """rename(2), which itself puts a ``folder`` only in place of a folder, and anything else of no folder."""
+    """Rename ``temporary`` to ``name``. rename(2) puts a ``folder`` only in place of a folder, and other things only in
+    place of no folder: a thing in its way is removed before."""
     if look(parent, name, read=False).type in ((stat.S_IFREG, stat.S_IFLNK) if folder else (stat.S_IFDIR,)):
         _unlink(parent, name)
     os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
 
 
 def _back_up(parent: int, name: str) -> None:
-    """Keeps, once, the state before the first change: as a second name of the same file, or as a copy where that is
-    not allowed (another user's file) or the file system has no hard links."""
+    """Keep, once, the state before the first change: as a second name of the same file, or as a copy if that is not
+    allowed (another user's file) or the file system has no hard links. Keeps files and links only."""
     backup = f"{name}{BACKUP_SUFFIX}"
     if look(parent, name, read=False).type not in (stat.S_IFREG, stat.S_IFLNK):
         return

@@ -1,4 +1,4 @@
-"""What people write in YAML, as models whose fields are described by the text below them in the source."""
+"""Models of the YAML that people write. The text below a field in the source describes the field."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Written(BaseModel):
 
 
 class ExactlyWritten(Written):
-    """Values are taken as the type that YAML gives them, and no text for a number."""
+    """A model whose values keep the type that YAML gives them: it takes no text for a number."""
 
     model_config = ConfigDict(strict=True)
 
 
 @cache
 def descriptions(model: type[BaseModel]) -> Mapping[str, str]:
-    """By field, what it means: the text below it, or that of its ``Field``. Only asked for by who makes a schema or a
-    complaint: reading the sources takes half as long as loading the models."""
+    """The descriptions of fields that have one, by name: that of the ``Field``, or else the text below it. Only ask to
+    make a schema or a complaint: reading the sources takes half as long as loading the models."""
     below: dict[str, str] = {}
     for each in reversed(model.__mro__):
         if issubclass(each, Written):
