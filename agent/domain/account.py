@@ -1,6 +1,6 @@
-"""The account of one cycle: what each phase turned out, and what went wrong.
+"""The account of one cycle: the result of each phase, and what went wrong.
 
-The report is made from it. Whatever fails, the account holds what was known until then.
+The report is made from it. Where a phase fails, the account holds what was known before.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Log:
             self.failures.append(failure)
 
     def surviving(self) -> Surviving:
-        """A context that notes what is raised inside, and lets the caller go on behind it. Interrupts get through."""
+        """A context that notes an exception raised inside; the caller then goes on behind it. Interrupts get
+        through."""
         return Surviving(self)
 
 
@@ -98,8 +99,9 @@ class Surviving:
 class Rollback:
     """The way back from a change that did the host harm, or that twice did not end.
 
-    ``attempted``: the account when the change was judged; None where nobody lived to keep one. ``to``: the commit that
-    the host goes back to. ``removed``: what the attempt had brought. ``stays``: what could not be undone, a line each.
+    ``attempted``: the account when the change was judged; None where the attempt was cut off before. ``to``: the commit
+    that the host goes back to. ``removed``: the resources of the attempt that were taken away again. ``stays``: what
+    could not be undone, a line each.
     """
 
     bad: Bad
@@ -139,7 +141,7 @@ class Account:
     state: DesiredState | None = None
     """The state aimed at."""
     hold: Hold | None = None
-    """The reason why it is not the newest, or why the host may not be touched."""
+    """The reason why ``state`` is not that of the newest commit, or why the host may not be touched."""
     shut: Hold | None = None
     """The reason why nothing that Git newly wants may begin now, removals included."""
     plan: Plan | None = None
@@ -149,7 +151,7 @@ class Account:
     outcome: Outcome = field(default_factory=Outcome)
     after: Plan | None = None
     """The plan made after applying; the same as ``plan`` where nothing was applied. None when the cycle did not get
-    there: then nothing is known that could replace what the host remembers."""
+    there: the host then keeps what it remembers."""
     applied: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     """By deploy, what is remembered as applied after this cycle."""
     pruned: Pruned | None = None
@@ -159,7 +161,7 @@ class Account:
     harm: tuple[str, ...] = ()
     """The signs against the intended change, a text each."""
     unsettled: bool = False
-    """True if the cycle was asked to end, or the host suspended, before it had settled with what was done."""
+    """True if the cycle was asked to end, or the host was suspended, before anybody could tell that it is well."""
     rollback: Rollback | None = None
     """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None
@@ -168,13 +170,14 @@ class Account:
     """Units that had failed before the agent first changed anything here; they do not count against the host."""
     health: Health | None = None
     reboot: Reboot | None = None
-    """None when none is needed, or the host is never to."""
+    """The reboot that is due; None when none is needed, or the agent may never reboot this host."""
     agent: AgentPin | None = None
     """The version of the agent that this host is to run; None: the one that it has."""
     update: Hold | None = None
     """The reason why that version is not tried yet."""
     ready: bool = False
-    """True if nothing is in its way when this cycle ends; after that, if the agent was switched to it."""
+    """During the cycle: True if the agent may switch to that version when the cycle ends. After it: True if the agent
+    did switch."""
     evidence: Sequence[str] = ()
     """Lines of logs from the time at which something was changed by hand. They are for the host's events alone."""
     failures: Sequence[HostwrightError] = ()
@@ -206,13 +209,13 @@ class Account:
 
     @property
     def lasting(self) -> Sequence[HostwrightError]:
-        """The failures that say something of the state that the host is on: not those of an attempt taken back."""
+        """The failures that tell of the state that the host is on now: all but those of an attempt taken back."""
         over = self.rollback.attempted.failures if self.rollback is not None and self.rollback.attempted else ()
         return [failure for failure in self.failures if not any(failure is each for each in over)]
 
     @property
     def harmed(self) -> bool:
-        """True if something failed that says something about the host's own state."""
+        """True if a failure tells something about the host's own state, and not only about a server."""
         return any(failure.exit not in _HARMLESS for failure in self.failures)
 
     def repeats(self, change: Change) -> bool:

@@ -4,8 +4,8 @@
     git+https://git.example.org/ann/dotfiles.git@main                    all files of a branch
     git+file:///srv/shared.git//motd.py                                  of whatever branch is its default
 
-As in pip's requirements, with the path as in other tools of this trade. The first ``@`` of the URL's path begins the
-ref, so that a ref may hold further ones (``pkg@1.2``); a ref is a branch, a tag, a whole name (``refs/…``) or a commit.
+The form is that of pip's requirements, with a path behind it. The first ``@`` of the URL's path begins the ref, so that
+a ref may hold further ones (``pkg@1.2``). A ref is a branch, a tag, a whole name (``refs/…``) or a commit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _URL: Final = re.compile(
     r"(@(?P<ref>[^\x00-\x20\\]*?))?(//(?P<path>[^\x00-\x1f\\]*))?"
 )
 _HOST: Final = re.compile(r"([!-9;-Z^-~]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-"""A password that a raw ``/`` cuts is no port."""
+"""The port is digits alone: a password with a raw ``/`` in it must not pass for a host and a port."""
 _REF: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
 """The rules of git-check-ref-format(1), and no leading hyphen."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -31,7 +31,7 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``ref`` and ``path`` are empty where the address has none."""
+    """An address, taken apart. ``ref`` and ``path`` are empty where it has none."""
 
     url: str
     """With ``git+``, without ref and path."""
@@ -40,7 +40,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError with what is wrong."""
+        """The address that ``text`` is. Raises Mistake, a ValueError, with what is wrong and what to write."""
         found = _URL.fullmatch(text)
         if found is None:
             raise Mistake(
@@ -73,7 +73,7 @@ class Address:
 
     @property
     def pinned(self) -> str:
-        """The address without the path: what lock.yaml pins."""
+        """The address without the path: the name of the pin in lock.yaml."""
         return f"{self.url}@{self.ref}" if self.ref else self.url
 
     @property

@@ -10,10 +10,12 @@ from agent.domain.digest import JSON
 
 
 class CheckKind(NamedTuple):
-    """What is known of a kind of checks besides its options. ``module``: that of ``agent.checks`` whose function of the
-    kind's name returns the reason for a failure, or nothing. ``only_looks``: it starts no program as anybody and sees
-    no other's process, so that a daemon that may do neither can ask it. ``resource``: the kind of resource that the
-    value of a check names."""
+    """A kind of checks, apart from its options.
+
+    ``module``: the module of ``agent.checks`` with the function of the kind's name, which returns the reason for a
+    failure, or nothing. ``only_looks``: True if the check starts no program and looks at no process of others; the
+    daemon may do neither, so it asks only such checks. ``resource``: the kind of resource that the value of a check
+    names; empty where it names none."""
 
     module: str
     only_looks: bool = True
@@ -33,8 +35,8 @@ CHECK_KINDS: Mapping[str, CheckKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. ``kind``: one of CHECK_KINDS. ``label``: its name within the deploy. ``spec``: its arguments,
-    concrete, with the defaults of those that nobody gave."""
+    """One check. ``kind``: one of CHECK_KINDS. ``label``: its name within the deploy. ``spec``: all its arguments,
+    rendered, those that nobody gave at their defaults."""
 
     deploy: str
     kind: str
@@ -43,7 +45,7 @@ class Check:
 
     @property
     def resource(self) -> str:
-        """The key of the resource that it asks for; empty where it asks for none."""
+        """The key of the resource that the check looks at, such as ``unit:nginx.service``; empty without one."""
         kind = CHECK_KINDS[self.kind].resource
         return kind and f"{kind}:{self.spec.get(self.kind, '')}"
 

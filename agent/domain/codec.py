@@ -1,7 +1,7 @@
 """Typed values to JSON and back: a dataclass is an object, read by the types of its fields.
 
-What parses as JSON may still hold anything: a failing disk or a hand may have changed it, and a value of the wrong type
-would be found out much later. Standard library only, for the daemon reads with it.
+A document that parses as JSON may still hold values of the wrong type: a failing disk or a person may have changed it.
+Here such a value is refused at once, and not noticed much later. Standard library only: the daemon reads with it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _JSON = json.JSONDecoder()
 
 
 class Mismatch(ValueError):
-    """A value is not of the type that its place asks for; ``path`` leads there."""
+    """A value is not of the type that its place asks for. ``path``: the keys and indices that lead to the value."""
 
     def __init__(self, why: str, *path: str) -> None:
         super().__init__(why)
@@ -39,12 +39,12 @@ class Mismatch(ValueError):
 
 
 def encode(value: object, *, indent: int | None = None, defaults: bool = True) -> bytes:
-    """``value`` as one JSON document with sorted keys and a line break at its end; ``defaults`` as in ``to_plain``."""
+    """``value`` as one JSON document with sorted keys and a line break at its end. ``defaults``: as in ``to_plain``."""
     return json.dumps(to_plain(value, defaults=defaults), indent=indent, sort_keys=True).encode() + b"\n"
 
 
 def to_plain(value: Any, *, defaults: bool = True) -> Any:
-    """``value`` as ``json.loads`` would give it. Without ``defaults``, fields that are at theirs are left out."""
+    """``value`` as ``json.loads`` would give it. Without ``defaults``, fields at their default are left out."""
     kind: Any = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return value
@@ -60,7 +60,8 @@ def to_plain(value: Any, *, defaults: bool = True) -> Any:
 
 @cache
 def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """The names and defaults of a dataclass's fields; of one without a default MISSING, which equals nothing else."""
+    """The name and default of each field of a dataclass. The default of a field without one is MISSING, which equals
+    no value."""
     return tuple(
         (field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory())
         for field in dataclasses.fields(kind)
@@ -68,8 +69,8 @@ def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def decode(document: bytes, kind: type[T]) -> T:
-    """The value of the dataclass ``kind`` that a JSON document holds. Unknown keys are ignored: an older agent may read
-    what a newer one wrote. Raises ValueError, of which Mismatch is one."""
+    """The value of the dataclass ``kind`` that a JSON document holds. Unknown keys are ignored, so that an older agent
+    can read what a newer one wrote. Raises ValueError; Mismatch, which is one, for a value of the wrong type."""
     try:
         text = document.decode().strip()
         value, end = _JSON.raw_decode(text)
@@ -81,11 +82,11 @@ def decode(document: bytes, kind: type[T]) -> T:
 
 
 def plain_json(document: bytes) -> object:
-    """JSON that anybody may have written. Raises ValueError; also for what is not UTF-8, holds half a character, or is
-    nested too deep."""
+    """The values in ``document``, JSON that anybody may have written. Raises ValueError, also for a document that is
+    not UTF-8, holds half a character (a lone surrogate), or is nested too deep."""
     try:
         plain: object = json.loads(document.decode())
-        if b"\\u" in document:  # it may be that of half a character
+        if b"\\u" in document:  # an escape may stand for half a character
             json.dumps(plain, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ValueError("it cannot be read as JSON in UTF-8") from error
@@ -93,8 +94,8 @@ def plain_json(document: bytes) -> object:
 
 
 def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
-    """The value of ``kind`` that ``json.loads`` gave. ``exact``: objects have all fields of their class and no other;
-    those of a class that is ``CLOSED`` have no other in any case. Raises Mismatch."""
+    """``value``, as ``json.loads`` gave it, as one of ``kind``. ``exact``: an object must have all fields of its class,
+    and no others. An object of a class that is ``CLOSED`` must never have others. Raises Mismatch."""
     hint: Any = kind
     found: T = _reader(hint, exact)(value)
     return found
@@ -102,9 +103,11 @@ def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
 
 @cache
 def _reader(hint: Any, exact: bool) -> Reader:
-    """``hint``: Any, str, int, bool, float, a literal, an enum, a dataclass; a mapping, list, tuple, frozenset or union
-    of these, annotated or not. None is one of a union. Each of the ``checks`` of an annotation gets a value, and raises
-    Mismatch for one that it does not allow."""
+    """The reader of values of the type ``hint``.
+
+    ``hint``: Any, str, int, bool, float, a literal, an enum, a dataclass; or a mapping, list, tuple, frozenset or union
+    of these. None stands in unions alone. A type may be Annotated with an object that has ``checks``: functions that
+    are called with each value, and raise Mismatch for one that is not allowed."""
     if hint is Any:
         return lambda value: value
     kind, inner = get_origin(hint) or hint, get_args(hint)
@@ -144,8 +147,8 @@ def _refuse(wanted: str, value: object) -> Any:
 
 
 def _taken_as_is(hint: Any) -> Any:
-    """The one type whose values ``hint`` takes as they are, None where there is none: nothing has to be called for
-    most fields of thousands of small objects."""
+    """The type, str, int or bool, whose values ``hint`` takes unchanged; None where there is none. A field of such a
+    type needs no call of a reader, which counts for thousands of small objects."""
     inner = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType) and len(inner) == 2 and type(None) in inner:
         hint = inner[0] if inner[1] is type(None) else inner[1]
@@ -195,7 +198,7 @@ def _enum(kind: type[Enum]) -> Reader:
 
 
 def _object(kind: Any, exact: bool) -> Reader:
-    # An alias that names itself has no end: what is called JSON came from JSON.
+    # The alias JSON names itself, so reading by it would never end. What is annotated with it was parsed from JSON.
     hints = get_type_hints(kind, localns={"JSON": Any}, include_extras=True)
     names = {name for name, _ in _fields(kind)}
     needed = {name for name, default in _fields(kind) if exact or default is dataclasses.MISSING}
@@ -210,7 +213,7 @@ def _object(kind: Any, exact: bool) -> Reader:
         if not value.keys() >= needed:
             raise Mismatch(f"field {min(needed - value.keys())!r} is missing")
         found, name = {}, ""
-        try:  # once, and not around each field: most of what is read are thousands of small objects
+        try:  # once, and not around each field, which would cost time for thousands of small objects
             for name, item in value.items():
                 if name in fields:
                     kept, reader = fields[name]
@@ -242,7 +245,7 @@ def _list(kind: type, reader: Reader) -> Reader:
         found: list[Any] = []
         try:  # once, as for an object
             for item in value:
-                found.append(reader(item))  # noqa: PERF401 - how many there are says which one it was
+                found.append(reader(item))  # noqa: PERF401 - len(found) is the index of the item that failed
         except Mismatch as mismatch:
             raise Mismatch(mismatch.why, f"{len(found)}", *mismatch.path) from None
         return kind(found)

@@ -1,4 +1,4 @@
-"""Commits and the tags on them: what was fetched, and what may be acted on."""
+"""Commits and the tags on them: those that were fetched, and those that are trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 
 class TrustMode(StrEnum):
-    """Trust in signers, or in whoever can push."""
+    """The condition for trusting a commit: a trusted signer signed it, or somebody could push it."""
 
     SIGNED = "signed"
     UNSIGNED = "unsigned"
@@ -19,24 +19,26 @@ class BranchRule(StrEnum):
     """The condition, besides a signature, for a commit without a trusted tag to move the branch that a host follows."""
 
     UNSEEN = "unseen"
-    """It names this branch, or was not seen on another one before."""
+    """The commit names this branch, or was never seen on another one before."""
     NAMED = "named"
-    """It names this branch."""
+    """The commit names this branch."""
     ANY = "any"
-    """Nothing, as long as it does not name other branches only."""
+    """The commit does not name other branches only."""
 
     @classmethod
     def _missing_(cls, value: object) -> BranchRule:
-        """A newer agent's rule, which this one does not know: the default."""
+        """The default, for a rule that only a newer agent knows."""
         del value
         return cls.UNSEEN
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """The commits of the branch that count as new: the tip where each commit is signed, commits under tags that match
-    one of the patterns ``tags`` (fnmatch, ``*`` also matches ``/``), or both. ``branch``: for which branch they have to
-    be."""
+    """The commits that a host takes as new.
+
+    ``commits``: the tip of the branch, if each commit up to it is signed. ``tags``: commits under a signed tag whose
+    name matches one of these patterns (fnmatch; ``*`` also matches ``/``). ``branch``: the rule for commits that may
+    have been signed for another branch."""
 
     commits: bool = True
     tags: tuple[str, ...] = ()
@@ -48,13 +50,13 @@ class Accept:
 
 
 Accepts = Callable[[str | None], Accept]
-"""Gives what a host takes as new behind a commit that it trusts; None: behind none."""
+"""A function from the commit trusted last (None: there is none yet) to what the host takes as new behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag as the remote offers it: ``object`` is what it is at, ``commit`` what that stands for in the end. Nobody
-    has looked into it yet."""
+    """A tag as the remote offers it, not verified. ``object``: the id of the object that it points to. ``commit``: the
+    commit that it stands for; the same id where the tag has no object of its own."""
 
     name: str
     object: str
@@ -68,7 +70,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The tip of the config branch as fetched: content nobody has judged yet."""
+    """The tip of the config branch as fetched, not verified."""
 
     sha: str
     subject: str
@@ -77,7 +79,7 @@ class Commit:
     tags: tuple[Tag, ...] = ()
     """The tags that the remote offers, on whichever commit, where tags are accepted."""
     listed: bytes = field(default=b"", repr=False)
-    """All that git said of the remote's refs, a line each."""
+    """The remote's refs as git listed them, a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,6 @@ class TrustedCommit:
     signer: Signer | None
     """None where the host's settings say ``trust: unsigned``."""
     tag: Tag | None = None
-    """The tag whose signature vouches for it; None where it is the commit's own."""
+    """The tag whose signature vouches for the commit; None where its own signature does."""
     note: str = ""
-    """A remark that does not count against it, such as that the key has expired since."""
+    """A remark that does not count against the commit, such as that the key has expired since."""

@@ -21,20 +21,22 @@ class Mode(StrEnum):
 
 
 class Looking(StrEnum):
-    """The rights of a plan of a deploy."""
+    """The rights that a deploy has while it is planned."""
 
     CONFINED = "confined"
     """Read everything, change nothing."""
     PRIVILEGED = "privileged"
-    """Whatever applying it may do."""
+    """The rights that it has while it is applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be.
-    ``reloads``: units that read it, to be told when it goes. ``absent``: it should not be.
-    ``reads``: paths of files and folders that it reads; of those, it is restarted or reloaded when something goes that
-    ``restart_on`` and ``reload_on`` name."""
+    """One thing on a host that a deploy looks after.
+
+    ``key``: its kind and name (``file:/etc/motd``, ``package:nginx``). ``digest``: the digest of what it should be.
+    ``absent``: True if it should not be there. ``reloads``: units that read it, and are reloaded when it is removed.
+    ``reads``: the paths of files and folders that it reads itself, such as a service does. When one that ``restart_on``
+    or ``reload_on`` names is removed, it is restarted or reloaded."""
 
     key: str
     digest: str
@@ -47,7 +49,8 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class OnRemove:
-    """The deploy file of ``commit`` to be run when a deploy has left Git, and what it finds in ``host.data``."""
+    """The deploy file ``source`` of ``commit``, to be run when a deploy has left Git; it finds ``data`` in
+    ``host.data``."""
 
     source: str
     data: Mapping[str, JSON]
@@ -59,8 +62,8 @@ class DesiredDeploy:
     """One deploy of one host.
 
     ``kind`` names a built-in (``files``) or is ``deploy``: then ``source`` is the path of a pyinfra deploy file in
-    the commit, or in another ``repository``. ``arguments`` are what the built-in's operations take, concrete: nothing
-    left to render or look up but files of the commit by path. ``data`` is what a deploy file finds in ``host.data``.
+    the commit, or in another ``repository``. ``arguments``: those of the built-in's operations, rendered; files of the
+    commit stand in them by path. ``data``: what a deploy file finds in ``host.data``.
     """
 
     name: str
@@ -77,7 +80,8 @@ class DesiredDeploy:
     health: tuple[Check, ...] = ()
     looking: Looking = Looking.CONFINED
     secrets: tuple[str, ...] = ()
-    """The secrets that stand in it, as templates ask for them. Their values are put in on the way to the engine."""
+    """The secrets that the deploy needs, as templates ask for them: ``secret('web/admin')``. Their values are put in on
+    the way to the engine."""
 
     @property
     def built_in(self) -> bool:

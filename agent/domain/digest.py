@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 _TYPE_ERROR = "a digest is taken over null, booleans, whole numbers, strings, lists and maps with string keys only"
 
 JSON = None | bool | int | str | Sequence["JSON"] | Mapping[str, "JSON"]
-"""What a desired state is made of. No floats: their text form is not the same everywhere."""
+"""The values that a desired state is made of. Floats are none of them: their text form differs between programs."""
 
 FORMAT = 1
-"""Version of what goes into digests; raising it makes every resource look new once."""
+"""Version of the values that digests are taken over. Raising it makes every resource look new once."""
 
 
 def canonical(value: JSON) -> bytes:

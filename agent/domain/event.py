@@ -7,14 +7,14 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What happened. Beside these an event may be of the kind of a hold, ``held-<cause>`` or ``problem-<kind>``."""
+    """The kinds of events. An event may also have the kind ``held-<kind of hold>`` or ``problem-<kind of problem>``."""
 
     APPLIED = "applied"
     """A change that Git wanted was made."""
     DRIFT_REPAIRED = "drift-repaired"
     """A change that somebody made on the host was undone."""
     EVIDENCE = "evidence"
-    """What else happened while somebody changed the host; who it was is not proved by it."""
+    """A line of the host's logs from the time at which somebody changed it; it does not prove who that was."""
     RUN_AGAIN = "run-again"
     """An operation that is not idempotent ran again, with a change of its deploy."""
     INTERRUPTED_RESUMED = "interrupted-resumed"
@@ -57,8 +57,8 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is for machines (``EventKind``); ``diff`` stays on the host. ``subject``: the unit or the check that it
-    is about."""
+    """One event. ``at``: seconds since the epoch. ``kind``: see ``EventKind``. ``diff``: never leaves the host.
+    ``subject``: the unit or the check that the event is about."""
 
     at: int
     kind: str

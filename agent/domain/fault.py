@@ -14,7 +14,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One mistake. ``path`` leads to the value, counted from the value that its reader was given."""
+    """One mistake. ``path`` leads to the value; it begins at the value that the reader was given."""
 
     problem: str
     remedy: str
@@ -33,7 +33,7 @@ def key_path(path: Path) -> str:
 
 
 class Mistake(InventoryError, ValueError):
-    """One or more faults. A ValueError too, so that pydantic's validators may raise it."""
+    """One or more faults. It is a ValueError too, so that pydantic's validators may raise it."""
 
     def __init__(self, problem: str, remedy: str, path: Path = (), *, kind: ProblemKind | None = None) -> None:
         super().__init__(problem, hint=remedy, kind=kind)
@@ -57,7 +57,7 @@ class Mistake(InventoryError, ValueError):
 
 
 def no_truth(value: object) -> object:
-    """``value`` unless it is true or false. Raises Mistake for these."""
+    """``value``, if it is neither true nor false. Raises Mistake otherwise: YAML reads ``yes`` and ``on`` as true."""
     if isinstance(value, bool):
         raise Mistake(
             "a truth value (true, yes, on and the like) is no number", "write the number, or put it in quotes"

@@ -36,7 +36,8 @@ class Symptom:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The findings of ``probe``. ``symptoms`` count against the host; ``notes`` were there before, or are vitals."""
+    """The findings of ``steps.probe``. ``symptoms`` count against the host. ``notes`` do not: they tell of what was
+    wrong before, or of vitals."""
 
     vitals: Vitals
     failed_units: tuple[str, ...]

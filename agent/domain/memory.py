@@ -2,11 +2,11 @@
 
 ``trust.json``      the last commit that was trusted                 TrustRecord
 ``applied.json``    what was applied last, by deploy and resource    Applied
-``state.json``      where the host stands: aim, attempts, schedule   State
-``suspended.json``  that a person said: touch nothing                Suspension
-``pinned.json``     that a person said: stay on this commit          Pinned
-``sighted.json``    what was seen on other branches                  Sightings
-``update.json``     how far the agent is with a new version of itself  Update
+``state.json``      the state aimed at, attempts, settings           State
+``suspended.json``  the suspension that a person set                 Suspension
+``pinned.json``     the commit that a person said to stay on         Pinned
+``sighted.json``    the commits seen on other branches               Sightings
+``update.json``     the version of the agent that was tried last     Update
 """
 
 from __future__ import annotations
@@ -20,17 +20,22 @@ from agent.domain.desired import OnRemove
 from agent.domain.window import Window
 
 LONGEST_BACKOFF_S = 30 * 60
-"""Between two tries of a deploy that fails: every half hour in the end."""
+"""The longest wait between two tries of a deploy that fails, in seconds."""
 
 
 ON_REMOVE = "on_remove:"
-"""Begins the name of an attempt to run what a deploy said is to be run when it has left; no deploy has a colon."""
+"""The beginning of the name of an ``Attempt`` that is one of a deploy's ``on_remove``. No name of a deploy has a
+colon."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrustRecord:
-    """``last`` was vouched for by ``principal`` with the key ``fingerprint`` (both empty: nobody was asked), under
-    ``tag`` where ``tag_object`` is not empty. ``tags``: every tag that ever was trusted, and the commit it named."""
+    """The commit trusted last, and who vouched for it.
+
+    ``last``: the commit; None without one. ``principal`` and ``fingerprint``: the signer and the key; empty where no
+    signature was asked for. ``tag`` and ``tag_object``: the tag that the signature is of; empty where it is the
+    commit's own. ``at``: seconds since the epoch. ``tags``: every tag that was ever trusted, and the commit that it
+    named."""
 
     last: str | None = None
     principal: str = ""
@@ -40,7 +45,7 @@ class TrustRecord:
     tag_object: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
-    """True if this host trusted a commit, and nothing knows any more which."""
+    """True if this host trusted a commit before, and its record of which one is lost."""
 
     def after(self, commit: TrustedCommit, now: int) -> TrustRecord:
         """The record once ``commit`` is trusted."""
@@ -62,12 +67,13 @@ class TrustRecord:
 class AppliedDeploy:
     """One deploy as it was last applied and confirmed.
 
-    ``owned`` and ``steady`` are of a config repo's deploy, whose code may ask the host before it names a thing: keys
-    that any plan named, and of those the ones that every plan named which was made when all was as wanted.
+    ``resources``: by key, the digest last applied. ``owned`` and ``steady`` are for a deploy file, whose code may name
+    other resources from one plan to the next: the keys that any plan named, and of these the keys that were in every
+    plan made while the host was as wanted.
     """
 
     digest: str
-    """Empty while it never was applied, only begun."""
+    """Empty where the deploy was begun and never applied."""
     resources: Mapping[str, str] = field(default_factory=dict)
     not_idempotent: tuple[str, ...] = ()
     on_remove: OnRemove | None = None
@@ -76,13 +82,14 @@ class AppliedDeploy:
     checks: tuple[str, ...] = ()
     """Labels of the checks by which the host was judged with it."""
     partly: Mapping[str, str] = field(default_factory=dict)
-    """Digests of resources that were applied but for a secret that could not be had."""
+    """By key, the digests of resources that were applied except for a secret that could not be had."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptedCommit:
-    """A commit that the host reached, and since when it has been well on it (None: not well now, or superseded;
-    ``soaked_s`` then says for how long it was)."""
+    """A commit that the host reached, with times in seconds since the epoch. ``well_since``: the time since which the
+    host has been well on it; None where the host is not well now, or is on another commit: then ``soaked_s`` is the
+    number of seconds for which it was."""
 
     sha: str
     at: int
@@ -90,13 +97,14 @@ class AdoptedCommit:
     soaked_s: int = 0
 
     def soaked(self, now: int) -> int:
-        """Seconds of being well on this commit without a break, up to now or to its end."""
+        """The seconds for which the host has been, or was, well on this commit without a break."""
         return self.soaked_s if self.well_since is None else max(0, now - self.well_since)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """``commit`` and ``digest`` are of the last desired state that was reached as a whole."""
+    """The state of the host as the agent left it. ``commit`` and ``digest``: those of the last desired state that was
+    applied as a whole; None without one. ``good``: the digest of the last desired state in which the host was well."""
 
     commit: str | None = None
     digest: str | None = None
@@ -104,35 +112,37 @@ class Applied:
     deploys: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     adopted: tuple[AdoptedCommit, ...] = ()
     good_commit: str | None = None
-    """The commit of ``good``, the last state in which the host was found well. A rollback goes to it."""
+    """The commit of ``good``. A rollback goes to it."""
     served: bool = False
-    """True if the host was as wanted once and what is said above was lost since."""
+    """True if the host was in service before, and the fields above were lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The failures in a row of a deploy with this digest, and the time from which it is tried again by itself."""
+    """The failures in a row of a deploy with this digest. ``not_before``: the time (seconds since the epoch) from which
+    the agent tries it again by itself."""
 
     digest: str
     failures: int
     not_before: int
     error: str = ""
-    """Why, in one line: until the next try nothing else says it."""
+    """The reason for the last failure, in one line."""
 
     @property
     def told(self) -> str:
-        """For people, to be read behind the deploy's name."""
+        """The failures in words that go on behind the deploy's name: ``failed 2 times: …``."""
         times = "once" if self.failures == 1 else f"{self.failures} times"
         return f"failed {times}" + (f": {self.error}" if self.error else "")
 
     def waits(self, now: int) -> bool:
-        """Not longer than any wait can be: then a clock that was wrong has been put right since."""
+        """True if the time for another try has not come. False also where it is further away than any wait is long:
+        the clock was wrong then, and has been put right since."""
         return 0 < self.not_before - now <= LONGEST_BACKOFF_S
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where a forge may say that something was pushed, and the file that holds the secret it says it with."""
+    """The address at which this host takes requests of a forge, and the file with the secret that signs them."""
 
     host: str
     port: int
@@ -145,9 +155,9 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """The part of fleet.yaml that a host remembers. It outlives a commit that nobody can read.
+    """The part of fleet.yaml that a host remembers: it still counts when the newest commit cannot be read.
 
-    ``hosts`` counts the inventory: the more there are, the more each of them spreads its reports.
+    ``hosts``: the number of hosts in the inventory. The more there are, the more seldom each of them reports.
     """
 
     fetch_s: int = 60
@@ -160,25 +170,25 @@ class FleetSettings:
     pushes_per_minute: int = 6
     prune_max: int = 10
     prune_percent: int = 20
-    """The most resources that may be removed at once, and the most of a hundred in the ledger."""
+    """The most resources that may be removed at once: ``prune_max`` of them, and ``prune_percent`` of the ledger."""
     settle_s: int = 60
-    """The time that an intended change has to come up well."""
+    """The seconds for which the host is watched after an intended change."""
     counts: bool = True
     """True if reports say how many lines a change adds and removes."""
     hosts: int = 1
     accept: Accept = field(default_factory=Accept)
-    """The commits that were taken as new. The commit trusted last has the last word, if its fleet.yaml can be read."""
+    """The commits that the host takes as new. Used where fleet.yaml of the commit trusted last cannot be read."""
     reboots: bool = False
-    """True if this host is rebooted when it needs that."""
+    """True if the agent may reboot this host when it needs that."""
     windows: tuple[Window, ...] = ()
-    """Those of this host; none: it is always open."""
+    """The maintenance windows of this host; without any, changes may be made at any time."""
     webhook: Webhook | None = None
     watch: bool = False
-    """True if the daemon also looks as soon as something changes."""
+    """True if the kernel tells the daemon when a file changes, so that it looks before its interval is over."""
 
     @property
     def budget_s(self) -> int:
-        """The seconds that must be left of a window for something to begin in it."""
+        """The seconds that must be left of a window, or nothing more is begun in it."""
         return self.deploy_timeout_s + self.settle_s
 
 
@@ -197,20 +207,22 @@ class State:
     cycles: int = 0
     fleet: FleetSettings = field(default_factory=FleetSettings)
     failed_at_first: tuple[str, ...] | None = None
-    """Units that had failed when the agent first looked; they are reported and not counted."""
+    """Units that had failed when the agent first looked; they are reported and not counted. None: it never looked."""
     pruned: str | None = None
-    """The commit at which last nothing was left to remove."""
+    """The last commit at which nothing was left to remove."""
     refused: str = ""
-    """What the last cycle did not trust, and why."""
+    """The commit that the last cycle did not trust, and why; empty without one."""
     rebooted: int = 0
     """The time at which the agent last rebooted the host; 0: never."""
     told: tuple[str, ...] = ()
-    """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
+    """Marks of the problems and holds that stand in events already, so that each stands there once and not once a
+    cycle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A commit that a person named, and for how long the host stays on it; None: until it is resumed."""
+    """A commit that a person named. ``until``: the end of the host's stay on it, in seconds since the epoch; None:
+    until a person resumes the host."""
 
     commit: str
     since: int
@@ -224,20 +236,23 @@ class UpdateStage(StrEnum):
     """A stage of the agent's way to another version of itself."""
 
     FAILED = "failed"
-    """It could not be installed, or was no better than the one before it; it is tried again."""
+    """The version could not be installed, or was no better than the one before it. It is tried again."""
     TRIAL = "trial"
-    """It is switched to, and has to report well."""
+    """The version runs, and has to report well."""
     REVERTED = "reverted"
-    """It did not, and was switched back; whether that helps is to be seen."""
+    """The version did not report well. The one before it runs again; nobody knows yet whether that helps."""
     BAD = "bad"
-    """That helped: it is not tried again."""
+    """Switching back helped. The version is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One version of the agent that was tried: ``name`` is of its environment, ``digest`` of its pin. ``at``: when it
-    was switched to, or seen to be switched back; ``troubles``: what was wrong before it; ``reverts``: how often the
-    version before it did better."""
+    """One version of the agent that was tried. Times in seconds since the epoch.
+
+    ``name``: that of its environment. ``digest``: that of its pin. ``stage``: an ``UpdateStage``. ``at``: the time at
+    which the agent switched to it, or noticed that it was switched back. ``troubles``: what was wrong before the
+    switch. ``reverts``: how often the version before it did better. ``not_before``: the time of the next try. ``why``:
+    the reason for the last failure."""
 
     version: str
     name: str

@@ -1,4 +1,4 @@
-"""Marks that git leaves in a file when a merge needs a person."""
+"""Finding the marks that git leaves in a file when a merge needs a person."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ _WHOLE = tuple(re.compile(mark, re.MULTILINE) for mark in (r"^<{7} ", r"^={7}$",
 
 
 def conflict_line(text: str) -> int | None:
-    """The first line (from 1) with a mark. For files that cannot be read: a row of = may be meant."""
+    """The number (from 1) of the first line with a mark; None without one. To be asked only of a file that cannot be
+    parsed: in other files a row of ``=`` may be meant."""
     return _line(_MARK.search(text), text)
 
 
 def whole_conflict_line(text: str) -> int | None:
-    """The first line (from 1) of a conflict with all its marks. For files of any format."""
+    """The number (from 1) of the first line of a conflict with all its marks; None without one. For files of any
+    format."""
     begins, at = _WHOLE[0].search(text), 0
-    for mark in _WHOLE:  # one after the other, for one expression would start anew at each line that begins a conflict
+    for mark in _WHOLE:  # one after the other: one expression for all would search on from each line that begins one
         if (found := mark.search(text, at)) is None:
             return None
         at = found.end()

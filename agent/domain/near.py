@@ -1,4 +1,4 @@
-"""Names that somebody may have meant by another one."""
+"""Suggestions for a misspelt name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Iterable
 from typing import Final
 
 _LIKE: Final = 0.66
-"""How alike two names are of which one may be the other misspelt (difflib's ratio): ``wbe`` is web, ``state`` is no
-``template``."""
+"""The likeness (difflib's ratio) from which one name may be the other misspelt: ``wbe`` may be ``web``, ``state`` is
+not ``template``."""
 
 _WORD: Final = re.compile(r"[^._/-]+|[._/-]")
-"""A word of a name, or what stands between two."""
+"""A word of a name, or the character between two words."""
 
 
 def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Those ``known`` that ``name`` may be a misspelling of, the likeliest first. Another number is another name:
-    ``web12`` is not meant by ``web1``. What both share is no likeness: ``web.yaml`` is not meant by ``db.yaml``."""
+    """The ``known`` names that ``name`` may be a misspelling of, the likeliest first, at most ``most``.
+
+    Names with other digits are left out: ``web1`` does not mean ``web12``. Words that both share at the beginning or
+    the end do not count: ``db.yaml`` does not mean ``web.yaml``."""
     digits = _digits(name)
     same = [each for each in known if _digits(each) == digits]
     found = difflib.get_close_matches(name, same, n=len(same) or 1, cutoff=_LIKE)
@@ -25,7 +27,8 @@ def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
 
 
 def _differing(one: str, other: str) -> tuple[str, str]:
-    """Both without the words that they begin with and end in alike; whole where that leaves nothing of one."""
+    """Both names without the words that they share at the beginning and the end; both whole if nothing is left of
+    one."""
     mine, its = _WORD.findall(one), _WORD.findall(other)
     for end in (0, -1):
         while mine and its and mine[end] == its[end]:
@@ -39,5 +42,5 @@ def _are_alike(one: str, other: str) -> bool:
 
 
 def _digits(name: str) -> list[str]:
-    """Sorted: two may have changed places."""
+    """The digits of ``name``, sorted, so that two may have changed places."""
     return sorted(filter(str.isdigit, name))

@@ -1,7 +1,7 @@
 """The one-time code of a machine that nobody logs in to: it stands in its user-data, and proves whose request it is.
 
-``hwc-`` and eight groups of four characters of base32: 16 random bytes, then the first 4 of their sha256. So a mistyped
-code is told from a wrong one, and a code is found in any text around it.
+Its form is ``hwc-`` and eight groups of four characters of base32: 16 random bytes, then the first 4 of their sha256.
+These tell a mistyped code from a wrong one. The form is found in any text around it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _FORM = re.compile(r"(?<![a-z0-9-])hwc((?:-[a-z2-7]{4}){8})(?![a-z0-9-])", re.IG
 
 @dataclass(frozen=True, slots=True)
 class OneTimeCode:
-    """``text``: as people and files write it."""
+    """A one-time code. ``text``: the code as people and files write it."""
 
     text: str = field(repr=False)
 
     @classmethod
     def new(cls) -> Self:
-        """A code that nobody knows yet."""
+        """A new code, made from random bytes."""
         secret = secrets.token_bytes(SECRET_BYTES)
         letters = base64.b32encode(secret + _check(secret)).decode().lower()
         return cls("-".join(("hwc", *(letters[at : at + 4] for at in range(0, len(letters), 4)))))
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The one code that stands in ``text``, such as a user-data file. Raises ValueError: none, a mistyped one, or
-        several."""
+        """The one code in ``text``, such as a user-data file. Raises ValueError where there is none, or a mistyped one,
+        or several."""
         found = {match[0].lower() for match in _FORM.finditer(text)}
         if len(found) != 1:
             raise ValueError("it holds more than one code" if found else "it holds no code of the form hwc-xxxx-…")
@@ -46,11 +46,11 @@ class OneTimeCode:
         return cls(code)
 
     def seal(self, message: bytes) -> str:
-        """The proof that who wrote ``message`` has the code: HMAC-SHA256, in hex."""
+        """The proof that the sender of ``message`` has the code: its HMAC-SHA256, in hex."""
         return hmac.new(self.text.encode(), message, hashlib.sha256).hexdigest()
 
     def sealed(self, message: bytes, seal: str) -> bool:
-        """True if ``seal`` is that of ``message`` by this code."""
+        """True if ``seal`` is the seal of ``message`` by this code."""
         return hmac.compare_digest(self.seal(message).encode(), seal.encode())
 
 

@@ -14,16 +14,16 @@ class Status(StrEnum):
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
-    """Asked to stop between two operations; what had begun was finished."""
+    """The cycle was asked to stop between two operations; the one that had begun was finished."""
     SKIPPED = "skipped"
-    """A deploy that it needs did not end well."""
+    """Another deploy, which this one needs, did not end well."""
     HELD = "held"
     """Nothing of it was permitted, or nothing was wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """One change as it was carried out. ``seconds`` is wall time; of ``output`` and ``error`` the last 64 KiB."""
+    """One change as it was carried out. ``seconds``: wall time. ``output`` and ``error``: the last 64 KiB of each."""
 
     deploy: str
     resource: str
@@ -37,8 +37,8 @@ class OperationResult:
 
 @dataclass(frozen=True, slots=True)
 class DeployOutcome:
-    """``times``: when each of the ``results`` came, in seconds since the epoch. ``cut_off``: it did not end by itself:
-    it overran its time, or the engine ended with it."""
+    """The end of one deploy, and the results of its operations. ``times``: the time of each result, in seconds since
+    the epoch. ``cut_off``: True if the deploy overran its time, or the engine ended while it ran."""
 
     deploy: str
     status: Status
@@ -48,7 +48,7 @@ class DeployOutcome:
     cut_off: bool = False
 
     def then(self, later: DeployOutcome) -> DeployOutcome:
-        """This one and what was done behind it."""
+        """The outcome of the same deploy with what was done ``later``, in a second turn."""
         if later.status is Status.HELD:
             return self
         return replace(later, results=(*self.results, *later.results), times=(*self.times, *later.times))
@@ -60,9 +60,9 @@ class Outcome:
 
     deploys: tuple[DeployOutcome, ...] = ()
     found: tuple[DeployPlan, ...] = ()
-    """The plan of each deploy from its turn, with what was unknown before or came about by an earlier one."""
+    """The plan of each deploy, made at its turn. It has what was unknown before, and what earlier deploys set off."""
     recorded: tuple[str, ...] = ()
-    """Keys of resources that came into the ledger, because a deploy that looks after them was about to run."""
+    """Keys of resources that came into the ledger because their deploy was about to run."""
 
     @property
     def failed(self) -> tuple[DeployOutcome, ...]:
@@ -73,7 +73,7 @@ class Outcome:
         return tuple(result for deploy in self.deploys for result in deploy.results if result.changed)
 
     def then(self, later: Outcome) -> Outcome:
-        """This one and what was done behind it, deploy by deploy."""
+        """Both outcomes as one, deploy by deploy: this one, and what was done ``later``."""
         again = {deploy.deploy: deploy for deploy in later.deploys}
         wanted = {planned.deploy: planned for planned in later.found}
         found = [

@@ -9,35 +9,35 @@ from enum import StrEnum
 from agent.domain.digest import JSON
 
 UNSEEN = "unseen"
-"""Of a state that nobody could look at the only key; it says why."""
+"""The only key of a state that nobody could look at. Its value is the reason."""
 
 BOOTSTRAP = "(bootstrap)"
-"""``LedgerEntry.deploy`` of what bootstrap brought, which no deploy wants and only uninstall takes back. Not the name
-of any deploy: those begin with a letter or a digit."""
+"""``LedgerEntry.deploy`` of what bootstrap brought: only uninstall takes it back. No deploy can have this name, because
+names of deploys begin with a letter or a digit."""
 
 
 class Origin(StrEnum):
     CREATED = "created"
     ADOPTED = "adopted"
-    """It was there before the agent first changed it."""
+    """The resource was there before the agent first changed it."""
 
 
 class Standing(StrEnum):
     """The relation of the agent to a resource now."""
 
     OWNED = "owned"
-    """A deploy wants it, or did until a moment ago."""
+    """A deploy wants the resource, or it was not decided yet what becomes of it."""
     RELEASED = "released"
-    """Adopted, and no deploy wants it any more: it stays as it is, and can be given back."""
+    """Adopted, and no deploy wants it any more. It stays as it is, and can be restored as it was before the agent."""
     ORPHANED = "orphaned"
-    """Created, and no deploy wants it any more, but it may not be taken away: somebody changed it since, or it holds
-    what is not the agent's."""
+    """Created, and no deploy wants it any more. It stays, because somebody changed it since, or it holds things that
+    are not the agent's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One resource as it was found. ``state`` says what there is to say of it, in the words of its kind; ``image`` is
-    the content that it would take to put it back, where it has one and that is not too large."""
+    """One resource as it was found. ``state``: its properties, as its kind names them. ``image``: the content that puts
+    it back; None where it has none, or too much."""
 
     state: Mapping[str, JSON]
     image: bytes | None = None
@@ -47,12 +47,12 @@ class Seen:
 class LedgerEntry:
     """One resource that the agent changed, by its key.
 
-    ``before`` is the state in which it was found, None where there was nothing; ``left`` is the state in which the
-    last cycle that changed it left it, None where it left nothing, and until one has ended well. ``settled``: one
-    has, since the last change began. ``reloads``: units that have read it and are to be told when it goes. ``reason``
-    says why it is orphaned, or why it could not be removed when it was last tried. ``owed``: Git said that it should
-    not be, and it still was when that was last looked at: its removal is owed, also when Git says nothing of it any
-    more.
+    ``at``: the time of the entry, in seconds since the epoch. ``before``: the state in which the resource was found;
+    None where there was nothing. ``left``: the state in which the agent's last change left it; None where it left
+    nothing, or no change has ended well yet. ``settled``: True if the last change that began has ended, so that
+    ``left`` counts. ``reloads``: units that read the resource, and are reloaded when it is removed. ``reason``: why it
+    is orphaned, or why the last attempt to remove it failed. ``owed``: True if Git said that it should be absent, and
+    it was still there. The agent owes its removal then, also when Git says nothing about it any more.
     """
 
     key: str

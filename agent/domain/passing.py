@@ -1,7 +1,7 @@
 """Failures that pass by themselves: a mirror that is away, a lock that somebody else holds, a full disk. They say
 nothing about the commit that was applied just then. Pure.
 
-Programs tell them apart in words alone: those of libc, apt, dnf, curl, git, pip and podman, and ours.
+They are known by their text alone: that of libc, apt, dnf, curl, git, pip and podman, and ours.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _NUMBER = re.compile(r"\d+")
 
 
 def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
-    """True if all that went wrong in this deploy may be well by itself a while later. ``runs``: whether the resource of
-    a key is something that runs. What does not start says why in words of the network, too (an address in use, an
-    upstream without a name); all the same it is what the commit wants that does not start."""
+    """True if every failure of this deploy may pass by itself. ``runs``: True for the key of a resource that runs, such
+    as a unit. Its failures never count as passing: a program that does not start often complains about the network (an
+    address in use, an upstream without a name), and all the same the commit is to blame."""
     failed = [result for result in outcome.results if not result.succeeded]
     if not failed:
         return _PASSING.search(outcome.error) is not None
@@ -44,7 +44,7 @@ def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
 
 
 def same_failure(one: str, other: str) -> bool:
-    """True if two errors say the same. Their numbers do not count: they may be the milliseconds that something took."""
+    """True if two errors say the same. Numbers are ignored: they may be the milliseconds that something took."""
     return _first(one) == _first(other)
 
 

@@ -1,4 +1,4 @@
-"""The phase of a host: where it stands after a cycle, in one word. Pure."""
+"""The phase of a host: its state after a cycle, in one word. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pins: exactly which bytes a name in an inventory stands for, as ``hostwright lock`` found them."""
+"""Pins: the exact bytes that a name in an inventory stands for, as ``hostwright lock`` found them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LOCK = "run `hostwright lock` in the config repo"
 
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-"""Of a tool, which becomes a folder on the host, and of a command."""
+"""The name of a tool, which is also that of its folder on the host, or of a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One download: where it lies and what it must be (sha256, 64 hex digits; size in bytes).
+    """One download: its URL, and what it must be (sha256, 64 hex digits; size in bytes).
 
-    ``bin``: where this one holds the commands, if elsewhere than ``ToolPin.bin`` says.
+    ``bin``: the places of the commands in this one, where they differ from ``ToolPin.bin``.
     """
 
     url: str
@@ -35,9 +35,9 @@ class Asset:
 class ToolPin:
     """One tool at one version: either ``assets`` by platform, or Python ``requirements``, each line with its hashes.
 
-    A platform is ``linux-<machine>`` as uname says it, in lower case: ``linux-x86_64``, ``linux-aarch64``. ``bin``
-    maps each command that people type to where it lies: a path in the archive (for a single binary its own name), or
-    the name of a script of the Python environment.
+    A platform is ``linux-<machine>`` as uname says it, in lower case: ``linux-x86_64``, ``linux-aarch64``. ``bin``: by
+    command that people type, its path in the archive (for a single binary the binary's name), or the name of a script
+    of the Python environment.
     """
 
     name: str
@@ -49,31 +49,31 @@ class ToolPin:
 
 @dataclass(frozen=True, slots=True)
 class AgentPin:
-    """The agent itself at one version: all that its environment is made of, each line with its hashes."""
+    """The agent itself at one version. ``requirements``: all packages of its environment, each line with its hashes."""
 
     version: str
     requirements: tuple[str, ...]
 
     @property
     def lock(self) -> bytes:
-        """As pip reads it."""
+        """The requirements as one file for pip."""
         return "".join(f"{line}\n" for line in self.requirements).encode()
 
     @property
     def digest(self) -> str:
-        """sha256 of the lock, which host/environment.py computes too."""
+        """sha256 of the lock in hex; ``host/environment.py`` computes it the same way."""
         return hashlib.sha256(self.lock).hexdigest()
 
     @property
     def name(self) -> str:
-        """The name of its environment: the same version with other bytes is another one."""
+        """The name of its environment. It differs for the same version with other packages."""
         return f"{self.version}-{self.digest[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
 class SecretPin:
-    """One file of secrets: its sha256, and whom it was made for, names by recipient. ``left``: who could read the value
-    that it has now and is no reader any more."""
+    """One file of secrets: its sha256, and the names of its readers by recipient. ``left``: those who could read the
+    present value and are no readers any more."""
 
     sha256: str
     recipients: Mapping[str, str] = field(hash=False)
@@ -82,9 +82,9 @@ class SecretPin:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPin:
-    """Another Git repository at one commit. ``url`` and ``ref`` are what was asked for (``domain.address``); ``tree``
-    is the sha256 digest over all files of that commit (``domain.tree.tree_digest``), so that a pin does not rest on
-    sha1. ``left_out``: what of that commit is not among them, in words."""
+    """Another Git repository at one commit. ``url`` and ``ref``: as the inventory names it (``domain.address``).
+    ``tree``: the sha256 digest over all files of the commit (``domain.tree.tree_digest``), so that a pin does not rest
+    on sha1. ``left_out``: the parts of the commit that hosts do not get, in words."""
 
     url: str
     ref: str
@@ -104,9 +104,9 @@ def left_out(pins: Iterable[RepositoryPin]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """lock.yaml. Repositories by ``Address.pinned`` (``git+ssh://…/repo.git@ref``).
+    """The content of lock.yaml. ``repositories``: by ``Address.pinned`` (``git+ssh://…/repo.git@ref``).
 
-    ``behind``: by tool, why what lock.yaml says of it is not what tools.yaml asks for; those are not in ``tools``.
+    ``behind``: the tools whose pin is not what tools.yaml asks for, each with the reason. They are not in ``tools``.
     """
 
     tools: Mapping[str, ToolPin] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Pins:
     behind: Mapping[str, str] = field(default_factory=dict)
 
     def tool(self, name: str) -> ToolPin:
-        """Raises InventoryError, kind ``not-locked``."""
+        """The pin of a tool. Raises InventoryError, kind ``not-locked``, without one that is up to date."""
         if name not in self.tools:
             why = self.behind.get(name, f'tools.yaml has no tool "{name}"')
             raise InventoryError(
@@ -123,7 +123,7 @@ class Pins:
         return self.tools[name]
 
     def repository(self, address: Address) -> RepositoryPin:
-        """Raises InventoryError, kind ``not-locked``."""
+        """The pin of another repository. Raises InventoryError, kind ``not-locked``, without one."""
         if address.pinned not in self.repositories:
             raise InventoryError(f"lock.yaml has no pin for {address.pinned}", kind=ProblemKind.NOT_LOCKED, hint=_LOCK)
         return self.repositories[address.pinned]

@@ -13,25 +13,25 @@ class Cause(StrEnum):
     """The reason for a change."""
 
     INTENDED = "intended"
-    """Git moved: the resource's digest is new or differs from the one last applied, or a change of such a resource
-    set it off."""
+    """Git wants something new: the resource's digest differs from the one last applied, or there is none yet, or a
+    change of such a resource set this one off."""
     DRIFT = "drift"
-    """The host moved: the resource's digest is the one last applied."""
+    """Something on the host changed: the resource's digest is the one last applied."""
     NOT_IDEMPOTENT = "not-idempotent"
-    """Still wanted right after it was applied, and nothing else of its deploy changes."""
+    """The operation was wanted again right after it had run, and nothing else of its deploy changes."""
     INTERRUPTED = "interrupted"
-    """Its deploy began and did not end well; what waits for a change runs again, so that no restart is lost."""
+    """Its deploy began before and did not end well. Operations that wait for a change run again, so that no restart is
+    lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedChange:
     """One change as the engine found it, not yet classified.
 
-    ``resource`` is the key of what changes. ``operation`` says in a few words what would happen. ``diff`` is a
-    unified diff where there is one; ``private`` says that the resource is not world-readable, so that neither the
-    diff nor content may leave the host. ``owns``: of a config repo's operation (``op:…``), the keys of the prunable
-    resources that it looks after. ``refused``: it, or some of it, cannot be made and fails when it is tried;
-    ``operation`` says why.
+    ``resource``: the key of what changes. ``operation``: in a few words, what would happen. ``diff``: a unified diff
+    where there is one. ``private``: True if the resource is not world-readable, so that neither diff nor content may
+    leave the host. ``owns``: the keys of the prunable resources that an operation of a deploy file (``op:…``) looks
+    after. ``refused``: True if the change, or a part of it, cannot be made and would fail; ``operation`` says why.
     """
 
     resource: str
@@ -52,9 +52,11 @@ class WantedChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a plan: a wanted change, the deploy that wants it, and why. ``set_off``: in words, by which change
-    of Git, where the resource itself is wanted as before (a reload because of a file); else empty. ``waits``: for a
-    secret that this resource alone needs and that cannot be had; all else of the deploy goes on."""
+    """One change of a plan: a wanted change, the deploy that wants it, and the reason.
+
+    ``set_off``: the change of Git that set this one off, in words, such as the file that a reload is for; empty where
+    the resource changes for its own sake. ``waits``: the hold where this resource alone needs a secret that cannot be
+    had; the rest of the deploy goes on."""
 
     deploy: str
     wanted: WantedChange
@@ -75,7 +77,7 @@ class HoldKind(StrEnum):
     SIGNER_REVOKED = "signer-revoked"
     """The signer of the commit in force is no longer trusted."""
     PINNED = "pinned"
-    """A person had the host go to one commit."""
+    """A person told the host to stay on one commit."""
     WINDOW = "window"
     """The host is outside its windows."""
     BAD = "bad"
@@ -99,7 +101,7 @@ class HoldKind(StrEnum):
     UNSEEN = "unseen"
     """A removal of a resource that cannot be looked at; every cycle tries again."""
     ON_REMOVE = "on-remove"
-    """What a deploy owns whose ``on_remove`` failed; it is tried again, each time later."""
+    """A removal of what a deploy owned whose ``on_remove`` failed. It is tried again, after a longer wait each time."""
     REBOOT = "reboot"
     """A reboot that is not allowed now."""
     NOT_ADMITTED = "not-admitted"
@@ -120,16 +122,16 @@ class Hold:
 
     @property
     def told(self) -> str:
-        """For people: with its end."""
+        """The reason and, where it is known, the end of the wait, for people."""
         return waiting(self.reason, self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class DeployPlan:
-    """The changes that one deploy would make. With ``unknown`` or ``error`` set there are no changes to name.
+    """The changes that one deploy would make; none where ``unknown`` or ``error`` is set.
 
-    ``unknown``: it cannot be planned before an earlier deploy is applied; not an error.
-    ``error``: it cannot be planned although nothing before it is pending.
+    ``unknown``: the reason why it cannot be planned before an earlier deploy is applied. That is no error.
+    ``error``: the reason why it cannot be planned although nothing before it is pending.
     """
 
     deploy: str
@@ -137,15 +139,16 @@ class DeployPlan:
     unknown: str | None = None
     error: str | None = None
     resources: tuple[str, ...] = ()
-    """Keys of what the engine knows that it looks after, changed or not."""
+    """Keys of the resources that the deploy looks after, as far as the engine knows them, changed or not."""
     unowned: int = 0
-    """Operations of a config repo's deploy that look after nothing that could be pruned."""
+    """The number of operations of a deploy file that look after nothing that could be pruned."""
     moved: bool = False
-    """True if Git moved: the deploy's digest is new or differs from the one last applied."""
+    """True if the deploy's digest is new or differs from the one last applied."""
     trace: str = field(default="", repr=False)
-    """The answers to what the look rested on, from before it."""
+    """The questions that the look at the host rested on, with their answers from before it (``agent.trace``)."""
     waits: Hold | None = None
-    """For a secret that cannot be had: its own (what it wants is ``unknown`` then), or that of a deploy it needs."""
+    """The hold where the deploy needs a secret that cannot be had (``unknown`` is set then), or needs another deploy
+    that does."""
 
     @property
     def possible(self) -> tuple[Change, ...]:
@@ -154,7 +157,7 @@ class DeployPlan:
 
     @property
     def known(self) -> bool:
-        """True if ``changes`` and ``resources`` tell all: it could be planned."""
+        """True if the deploy could be planned, so that ``changes`` and ``resources`` are complete."""
         return self.unknown is None and self.error is None
 
     @property
@@ -163,15 +166,16 @@ class DeployPlan:
 
     @property
     def pending(self) -> bool:
-        """True if applying it may still bring something that a later deploy looks for. What was applied before and
-        only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
+        """True if applying the deploy may bring something that a later deploy looks for. False where all it wants is to
+        repeat operations that are not idempotent, where it waits for a secret, or where it cannot be planned."""
         if self.waits is not None:
             return False
         return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.possible)
 
     @property
     def intends(self) -> bool:
-        """True if it wants something that Git newly wants, as far as that is known."""
+        """True if Git newly wants some of it. Where the deploy cannot be planned, its digest tells; where its changes
+        are unknown, True."""
         if self.error is not None:
             return self.moved
         return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.possible)
@@ -179,7 +183,7 @@ class DeployPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The changes that would make the host the desired state with this digest, in order."""
+    """The changes that would bring the host to the desired state with this ``digest``, deploy by deploy, in order."""
 
     commit: str
     digest: str
@@ -202,19 +206,20 @@ class HeldChange:
 
 @dataclass(frozen=True, slots=True)
 class PermittedPlan:
-    """A plan after judgement: ``allowed`` says, for each deploy that may run, which resources it may change."""
+    """A plan, and the part of it that may happen. ``allowed``: by deploy that may run, the keys of the resources that
+    it may change. ``held``: the other changes."""
 
     plan: Plan
     allowed: Mapping[str, frozenset[str]]
     held: tuple[HeldChange, ...]
     deploy_holds: Mapping[str, Hold]
-    """Holds of whole deploys: one that is unknown until applied has no changes that could be held."""
+    """The holds on whole deploys, by name. A deploy whose changes are unknown has no changes that could be held."""
     failing: Mapping[str, str] = field(default_factory=dict)
-    """By deploy, how often and of what it failed before, as it is now. That stands until it succeeds."""
+    """By deploy, how often and why it failed in its present form, in words (``Attempt.told``), until it succeeds."""
 
     @property
     def intends(self) -> bool:
-        """True if something may happen that Git newly wants, and not only the repair of what was changed by hand."""
+        """True if something may happen that Git newly wants, and not only repairs of drift."""
         return any(deploy.intends for deploy in self.plan.deploys if deploy.deploy in self.allowed)
 
 

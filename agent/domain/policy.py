@@ -1,4 +1,4 @@
-"""Policies: what rules in Rego are told of one host, and what they say. Pure.
+"""Policies: the input that rules in Rego get about one host, and the verdict that they return. Pure.
 
 The rules are those of `conftest`: sets called ``deny``, ``violation`` and ``warn``, also with ``_…`` behind, in the
 package ``main``. ``hostwright schema policy`` prints the JSON Schema of ``PolicyInput``.
@@ -18,13 +18,13 @@ MESSAGE_LIMIT = 300
 """Characters of one message."""
 
 JUDGING = r"(?:deny|violation|warn)(?:_\w+)?"
-"""Names of the rules that say something of hosts."""
+"""A pattern for the names of the rules that judge hosts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyResource:
-    """One owned thing. ``key`` is ``kind:name``. ``wanted``: its properties, as `hostwright diff` names them; a secret
-    stands there as a template asks for it."""
+    """One thing that a deploy looks after. ``key`` is ``kind:name``. ``wanted``: its properties, as `hostwright diff`
+    names them; a secret stands there as a template asks for it."""
 
     key: str
     kind: str
@@ -35,8 +35,8 @@ class PolicyResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDeploy:
-    """One deploy. Of a deploy file: ``source``, its path; ``commit``, the pin of another repository; ``data``, what it
-    finds in ``host.data``. ``secrets``: how templates ask for those that stand in it."""
+    """One deploy. For a deploy file: ``source`` is its path, ``commit`` the pin of another repository, ``data`` what it
+    finds in ``host.data``. ``secrets``: the secrets that it needs, as templates ask for them."""
 
     name: str
     kind: str
@@ -51,7 +51,7 @@ class PolicyDeploy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyChange:
-    """One change that the host wants now, without its diff: what is found on a host stays there."""
+    """One change that would be made on the host, without its diff: content found on a host stays there."""
 
     deploy: str
     resource: str
@@ -64,8 +64,9 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRemoval:
-    """One thing that has left Git: its key and the parts of that, and the deploy that it came from. ``fate``: what is
-    to become of it. What is released was there before the agent: it stays, but an account loses its access."""
+    """One thing that has left Git. ``resource``: its key, of which ``kind`` and ``name`` are the parts. ``deploy``: the
+    deploy that it came from. ``fate``: ``remove``, or ``release`` for what was there before the agent: it stays, but an
+    account loses its access."""
 
     deploy: str
     resource: str
@@ -84,9 +85,9 @@ class PolicyDeparture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyPlan:
-    """What would change on the host. ``unknown``: deploys whose changes are known when an earlier one is applied; the
-    policies are asked again then. ``removals`` and ``departures`` come after the changes: the policies are asked about
-    them by themselves, without ``changes``."""
+    """The changes that would be made on the host. ``unknown``: deploys whose changes are known only when an earlier one
+    is applied; the policies are asked again then. ``removals`` and ``departures`` come after the changes: the policies
+    are asked about them in a plan of their own, without ``changes``."""
 
     changes: tuple[PolicyChange, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -100,7 +101,7 @@ class PolicyPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyInput:
-    """``input`` of the rules: one host. ``plan`` is null in `hostwright check`, which asks no host."""
+    """One host, as the ``input`` of the rules. ``plan`` is null in `hostwright check`, which asks no host."""
 
     version: Literal[1] = 1
     host: str
@@ -113,7 +114,7 @@ class PolicyInput:
 
 @dataclass(frozen=True, slots=True)
 class RuleMessage:
-    """One message of a rule. ``deploy``, ``resource``: what it is about, where the rule says so."""
+    """One message of a rule. ``deploy`` and ``resource``: those that it is about; empty where the rule names none."""
 
     rule: str
     message: str
@@ -128,8 +129,7 @@ class PolicyVerdict:
 
 
 def verdict_of(rules: Mapping[str, JSON]) -> PolicyVerdict:
-    """The verdict that the values of the ``rules`` of package main stand for. Raises ValueError for a rule that is no
-    set of messages."""
+    """The verdict, from the values of the ``rules`` by name. Raises ValueError for one that is no set of messages."""
     found = [finding for rule, messages in rules.items() for finding in _messages(rule, messages)]
     warned = tuple(finding for finding in found if finding.rule.startswith("warn"))
     return PolicyVerdict(tuple(finding for finding in found if finding not in warned), warned)

@@ -1,4 +1,4 @@
-"""Providers of secrets: servers that hand out a value to whoever shows credentials, and how templates refer to one."""
+"""Providers of secrets: servers that hand out a value for credentials. The references by which templates name one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class ProviderKind(StrEnum):
-    """By the name of the function that asks for a secret in templates."""
+    """A kind of provider, called like the function that templates ask it with."""
 
     VAULT = "vault"
     AWS = "aws_secret"
@@ -18,7 +18,8 @@ class ProviderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where a secret lies. ``place``: as the provider names it; ``key``: of a part of it, empty for all of it."""
+    """The place of a secret. ``place``: its name at the provider. ``key``: the key of one part of it; empty for the
+    whole."""
 
     place: str
     key: str
@@ -30,16 +31,16 @@ FORMS: dict[ProviderKind, str] = {
     ProviderKind.AZURE: "azure_secret('<key vault>/<secret>'), with /<version> and #<key> where wanted",
     ProviderKind.GOOGLE: "google_secret('projects/<id>/secrets/<name>'), with /versions/<n> and #<key> where wanted",
 }
-"""For people."""
+"""The form of a reference to each provider, for people."""
 
 ARN = re.compile(
     r"arn:(?P<partition>aws(-[a-z]{1,10}){0,3}):secretsmanager:(?P<region>[a-z0-9-]{1,40}):[0-9]{12}"
     r":secret:[A-Za-z0-9/_+=.@-]{1,519}"
 )
-"""Of a secret in AWS. Its region becomes part of the name of the server that is asked."""
+"""The ARN of a secret in AWS. Its region becomes part of the name of the server that is asked."""
 
 AWS_DOMAINS = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-us-gov": "amazonaws.com"}
-"""By partition; others need an endpoint in fleet.yaml."""
+"""By partition of AWS, the domain of its servers. Other partitions need an endpoint in fleet.yaml."""
 
 _PLACES = {
     ProviderKind.VAULT: re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._~@:+=,-]+(/[A-Za-z0-9._~@:+=,-]+)+"),
@@ -49,13 +50,13 @@ _PLACES = {
         r"projects/[a-z0-9:.-]{1,63}/secrets/[A-Za-z0-9_-]{1,255}(/versions/[A-Za-z0-9_-]{1,63})?"
     ),
 }
-"""What each provider allows in a name, and nothing that a URL would take for its own."""
+"""The names that each provider allows, without the characters that would have a meaning in a URL."""
 
 _KEY = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 
 def reference(kind: ProviderKind, written: str) -> Reference | None:
-    """What ``written`` refers to; None where it is not of the form that ``FORMS`` says."""
+    """The reference that ``written`` is; None where it does not have the form in ``FORMS``."""
     place, mark, key = written.partition("#")
     fits = _PLACES[kind].fullmatch(place) is not None
     keyed = _KEY.fullmatch(key) is not None if mark else kind is not ProviderKind.VAULT

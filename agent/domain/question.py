@@ -1,4 +1,4 @@
-"""Questions about a host. While each that a look asked has the same answer, the look finds the same."""
+"""Questions about a host. A look at the host asks some; as long as all answers stay the same, it finds the same."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from typing import NamedTuple
 
 
 class QuestionKind(StrEnum):
-    """What a question asks; ``agent.trace.answers`` has the answers."""
+    """The kinds of questions; ``agent.trace.answers`` answers them."""
 
     PATH = "path"
-    """One thing at an absolute path: identity, type, mode, owner, size, mtime and ctime; of a link also its target. For
-    a folder this covers the names in it. What lies behind a link is another question."""
+    """The thing at an absolute path: identity, type, mode, owner, size, mtime and ctime; for a link also its target.
+    For a folder these cover the names in it. The thing that a link leads to is another question."""
     FOLDER = "folder"
-    """Identity, type, mode, owner and ACLs of a folder, or the target of a link. Things that come and go in the folder
-    do not count."""
+    """Identity, type, mode, owner and ACLs of a folder, or the target of a link; not the names in the folder."""
     VALUE = "value"
-    """The content of a small file whose times say nothing, such as those in /proc/sys."""
+    """The content of a small file whose times do not change with it, such as one in /proc/sys."""
     UNIT = "unit"
-    """What systemd says of a unit. All units are asked for at once."""
+    """The state of a unit, as systemd tells it. All units are asked for at once."""
     FAILED_UNITS = "failed-units"
-    """The names of all units that have failed. No subject."""
+    """The names of all units that have failed. The subject is empty."""
     PAST = "past"
-    """Whether a moment is past: seconds since the epoch."""
+    """True once a moment, in seconds since the epoch, is past."""
 
 
 class Question(NamedTuple):
@@ -33,9 +32,10 @@ class Question(NamedTuple):
 
 
 class UnsignedError(Exception):
-    """A look rests on what no question covers, for the reason given: only another look tells whether it finds the
-    same."""
+    """A look rests on something that no question covers, for the reason given. Only another look can tell whether
+    anything has changed."""
 
 
 class UnsteadyError(Exception):
-    """A look rests on what may be another way at any moment, for the reason given: somebody has to look again soon."""
+    """A look rests on something that may change at any moment, for the reason given. The host has to be looked at again
+    soon."""

@@ -1,4 +1,4 @@
-"""Things that left Git and are still on the host: their fate, and what a cycle did about them."""
+"""Resources that have left Git and are still on the host: their fate, and what a cycle did about them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Fate(StrEnum):
     REMOVE = "remove"
     """The agent created it, and it is as the agent left it."""
     ORPHAN = "orphan"
-    """The agent created it, and it may not be taken away: it stays, and the report says so."""
+    """The agent created it, and may not remove it now: it stays, and the report says so."""
     RELEASE = "release"
-    """It was there before the agent: it stays as it is now, and can be given back as it was."""
+    """It was there before the agent: it stays as it is now, and can be restored later."""
     RESTORE = "restore"
-    """It was there before the agent, and becomes as it was."""
+    """It was there before the agent, and the agent makes it again as it was."""
     LEAVE = "leave"
     """Somebody else changed it since, or nobody can look at it: it stays, and so does its entry."""
     FORGET = "forget"
@@ -29,8 +29,8 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One resource that no deploy wants any more. ``reason`` says why it is not simply removed, or was not when that
-    was last tried; a ``hold`` why nothing is done about it now."""
+    """One resource that no deploy wants any more. ``reason``: why it is not simply removed, or why the last attempt to
+    remove it failed. ``hold``: why nothing is done about it now."""
 
     entry: LedgerEntry
     fate: Fate
@@ -39,13 +39,13 @@ class Removal:
 
     @property
     def goes(self) -> bool:
-        """True if it would not be there any more, or lose its access."""
+        """True if the resource would be gone, or an account would lose its access."""
         return self.fate in (Fate.REMOVE, Fate.RELEASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A deploy that has left Git and said what is to be run then."""
+    """A deploy that has left Git and has an ``on_remove``, which is to be run now."""
 
     deploy: str
     on_remove: OnRemove
@@ -54,7 +54,7 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """All that has left Git."""
+    """Everything that has left Git."""
 
     removals: tuple[Removal, ...] = ()
     departures: tuple[Departure, ...] = ()
@@ -73,14 +73,15 @@ class Leaving:
 
     @property
     def holds(self) -> tuple[Hold, ...]:
-        """Each hold once."""
+        """The holds on any of it, each once."""
         found = [departure.hold for departure in self.departures] + [removal.hold for removal in self.removals]
         return tuple(dict.fromkeys(hold for hold in found if hold is not None))
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Units that read what has gone, and of those that could not be told, why, a line each."""
+    """The ``units`` that were reloaded because a file they read was removed. ``failed``: a line for each that could not
+    be."""
 
     units: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -88,7 +89,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class RemovalFailure:
-    """Entries that could not be removed, restored or released, and why."""
+    """Entries that could not be removed, restored or released (``fate``), and the ``error``."""
 
     entries: tuple[LedgerEntry, ...]
     fate: Fate
@@ -103,8 +104,8 @@ class RemovalFailure:
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """The results of removing: ``done``, with the fate that each met; ``refused``, by key why some have to stay now;
-    what ``failed``; and the units that were ``told``."""
+    """The results of removing. ``done``: each with the fate that it met. ``refused``: by key, why a resource has to
+    stay now. ``failed``: those that could not be removed. ``told``: the units that were reloaded."""
 
     done: tuple[Removal, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -116,10 +117,10 @@ class Removals:
 class Pruned:
     """The results of a cycle's work on what has left Git.
 
-    ``waits`` says why nothing was removed at all. ``done``: with the fate that each one met. ``revoked``: keys
-    of what lost its access to the host, whether it could go now or not. ``departed``: by deploy,
-    the ``on_remove`` that ended well; ``stayed``: why that of others did not. ``standing``: what no deploy wants and
-    stays.
+    ``waits``: why nothing was removed at all; empty otherwise. ``done``: each with the fate that it met. ``revoked``:
+    keys of the resources that lost their access to the host, removed or not. ``departed``: by deploy, the ``on_remove``
+    that ended well. ``stayed``: by deploy, why its ``on_remove`` did not. ``standing``: the entries that no deploy
+    wants and that stay.
     """
 
     waits: str = ""
@@ -134,18 +135,18 @@ class Pruned:
 
     @property
     def changed(self) -> bool:
-        """True if anything on the host is not as it was."""
+        """True if this changed anything on the host."""
         fates = {removal.fate for removal in self.done}
         return bool(self.departed or self.stayed or self.told.units or fates & {Fate.REMOVE, Fate.RELEASE})
 
     @property
     def held(self) -> bool:
-        """True if anything waits for somebody to do something."""
+        """True if anything waits for a person."""
         return any(hold.kind not in (HoldKind.NOT_PRUNED, HoldKind.PRUNE_WAITS) for hold in self.leaving.holds)
 
     @property
     def settled(self) -> bool:
-        """True if nothing waits any more for somebody to allow it, or that somebody has allowed."""
+        """True if nothing is left to remove that waits for a person, or that could not be removed yet."""
         waiting = {HoldKind.PRUNE_HELD, HoldKind.NOT_PRUNED, HoldKind.POLICY}
         held = any(hold.kind in waiting for hold in self.leaving.holds)
         return not self.waits and not self.failures and not held

@@ -1,8 +1,8 @@
-"""The report: one document that says what a host is, wants, did, and how it feels.
+"""The report of a host: one document with its state, the changes it wants, its last cycle, and its health.
 
-It is written by the host that it names, signed, and read by everybody who sees the status branch, so it carries no
-content found on the host: of a diff only the counts (a hand edit may hold a password). ``fleet.reader`` reads those of
-others strictly, by the limits that stand here, without pydantic: that takes longer to load than a fleet to be read.
+The host writes and signs it. Everybody who sees the status branch can read it, so it carries no content found on the
+host, and only the counts of a diff: a hand edit may hold a password. ``fleet.reader`` reads the reports of other hosts
+strictly, by the limits that stand here. It does without pydantic, which takes longer to load than a fleet to read.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ _BOUNDS: dict[str, Callable[[Any], ValueCheck]] = {
 
 
 class ValueLimits:
-    """The bounds of a value, named as pydantic names them, and its description."""
+    """The bounds of a value, named as in pydantic, and its description, for ``Annotated``."""
 
     def __init__(self, *, description: str = "", **bounds: str | int) -> None:
         self.description = description
         self.bounds = bounds
         self.checks = tuple(_BOUNDS[name](bound) for name, bound in bounds.items())
-        """Each raises Mismatch for a value out of bounds."""
+        """Functions that raise Mismatch for a value out of bounds."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Asked by pydantic where it makes the JSON Schema of the report."""
+        """The schema of the type with the bounds. pydantic asks for it when it makes the JSON Schema of the report."""
         return handler(source) | self.bounds
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> Any:
@@ -77,7 +77,7 @@ Sha = Annotated[str, ValueLimits(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Digest = Annotated[str, ValueLimits(pattern=r"^[0-9a-f]{64}$")]
 Instant = Annotated[int, ValueLimits(ge=0, le=LATEST, description="seconds since the epoch, by the host's clock")]
 Number = Annotated[int, ValueLimits(ge=-(2**63), le=2**63 - 1)]
-"""Every other number: what any reader of JSON can count with."""
+"""Any other number, within 64 bits."""
 Text = Annotated[str, ValueLimits(max_length=4096)]
 
 

@@ -1,4 +1,5 @@
-"""A request to be admitted as a value: where it lies on the status branch, what it holds, what proves whose it is."""
+"""A host's request to be admitted, as a value: its path on the status branch, its content, and the proofs of its
+sender."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from agent.domain.status import report_path
 REQUESTS = "requests"
 """The folder of the branch that holds all requests."""
 REQUEST_NAMESPACE = "hostwright-request"
-"""What a request's signatures are good for, and nothing else."""
+"""The namespace of a request's signatures: they count for requests alone."""
 REQUEST_LIMIT = 8 * 1024
 """Bytes of one request; a full one has about 1,100."""
 
@@ -24,8 +25,9 @@ _SUFFIX = ".json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """``ssh`` and ``age``: the public keys, without comments. ``seal``: their proof by the one-time code, empty without
-    one. ``voucher``: their signature by the key that was admitted before, empty without one."""
+    """A request. ``ssh`` and ``age``: the public keys, without comments. ``seal``: the proof of the keys by the
+    one-time code; empty without a code. ``voucher``: the signature of the keys by the key that was admitted before;
+    empty without one."""
 
     host: HostName
     inventory: Annotated[str, ValueLimits(max_length=255)]
@@ -39,18 +41,18 @@ class Request:
 
     @property
     def claim(self) -> bytes:
-        """What ``seal`` and ``voucher`` are made over."""
+        """The bytes that ``seal`` and ``voucher`` are made over."""
         return "\0".join(("hostwright-request-1", self.inventory, self.host, self.ssh, self.age)).encode()
 
     @property
     def lines(self) -> bytes:
-        """The file ``identities/<host>.pub`` that admits the host."""
+        """The content of ``identities/<host>.pub`` that admits the host."""
         return f"{self.ssh} {self.host}\n{self.age}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """``document``: the bytes that ``signature``, an armoured SSHSIG, is over."""
+    """A request as it is sent. ``signature``: an armoured SSHSIG over the bytes of ``document``."""
 
     document: bytes
     signature: bytes
@@ -61,25 +63,25 @@ def encode(request: Request) -> bytes:
 
 
 def request_path(host: str, ssh: str = "") -> str:
-    """The path of ``host``'s request. With ``ssh``, its public key: the path that it takes where another machine's
-    request lies at the first one."""
+    """The path of ``host``'s request. With ``ssh``, its public key, the path to use where the request of another
+    machine with the same name lies at the first path."""
     path = report_path(host).partition("/")[2].removesuffix(_SUFFIX)
     return f"{REQUESTS}/{path}{f'+{hashlib.sha256(ssh.encode()).hexdigest()[:16]}' if ssh else ''}{_SUFFIX}"
 
 
 def request_folder(host: str) -> str:
-    """The folder with all requests for the name ``host``, and those for some other names."""
+    """The folder with all requests for the name ``host``, among requests for other names."""
     return request_path(host).rpartition("/")[0]
 
 
 def requested_host(path: str) -> str | None:
-    """The host whose request may lie at ``path``; None when no host's does."""
+    """The host whose request may lie at ``path``; None for a path of no request."""
     folder, _, name = path.rpartition("/")
     host = re.sub(r"(\+[0-9a-f]{16})?\.json$", "", name)
     return host if name != host and HOST_NAME.fullmatch(host) and request_folder(host) == folder else None
 
 
 def admitting_anew(host: str, fingerprint: str) -> str:
-    """The commands that admit a machine which was installed anew, in the place of what was admitted by its name."""
+    """The commands that admit a machine which was installed anew: they revoke the old key of its name first."""
     admit = f"hostwright admit {host} --fingerprint {fingerprint} --commit"
     return f"hostwright identity revoke {host} --commit && {admit}"

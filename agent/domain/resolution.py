@@ -1,4 +1,4 @@
-"""A trusted commit as it is read for one host, in plain values: once, then remembered by ``host.resolved``."""
+"""A trusted commit as it is read for one host, in plain values. It is read once; ``host.resolved`` remembers it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from agent.problems import ProblemKind
 class HostTerms:
     """The terms of a host: all that the inventory says of it besides its desired state.
 
-    ``suspensions``: those of fleet.yaml that name the host. ``idle``: by deploy, the play that matches no host, in
-    words. ``left_out``: what of the commit and of other repositories the host does not have, in words.
-    ``repositories``: the pins whose files were read. ``kept``: the tree digests of all pins in lock.yaml. ``groups``:
-    those of the host."""
+    ``suspensions``: those in fleet.yaml that name the host. ``idle``: by deploy, the play that has it and matches no
+    host, in words. ``left_out``: the parts of the commit and of other repositories that the host does not get, in
+    words. ``repositories``: the pins whose files were read. ``kept``: the tree digests of all pins in lock.yaml.
+    ``groups``: the groups of the host."""
 
     fleet: FleetSettings = field(default_factory=FleetSettings)
     agent: AgentPin | None = None
     agent_unlocked: str = ""
-    """Why lock.yaml has no version of the agent although fleet.yaml asks for one."""
+    """The reason why lock.yaml has no version of the agent although fleet.yaml asks for one; empty otherwise."""
     suspensions: tuple[Suspension, ...] = ()
     idle: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -35,7 +35,8 @@ class HostTerms:
 
     def agent_pin(self) -> AgentPin | None:
         """The version of the agent that the host is to run; None: the one that it has. Raises InventoryError, kind
-        ``not-locked``. Waves join here too: a host whose turn has not come keeps what it has."""
+        ``not-locked``, where lock.yaml lacks the version. Waves, once in force, belong here too: a host whose turn has
+        not come keeps the version that it has."""
         if self.agent_unlocked:
             raise InventoryError(
                 self.agent_unlocked,
@@ -47,8 +48,8 @@ class HostTerms:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A trusted commit read as what this host should be. ``secret``: it holds what may not be written to the disk, so
-    it is never remembered."""
+    """A trusted commit, and what it says of this host. ``secret``: True if it holds a secret, which may not be written
+    to the disk, so that it is never remembered there."""
 
     commit: TrustedCommit
     state: DesiredState

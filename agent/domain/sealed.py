@@ -1,10 +1,10 @@
 """Sealed values: texts that stand for secrets until a host puts the values in.
 
-Resolve must not need the value of a secret: administrators check inventories of hosts whose secrets they cannot read,
-and what is wanted of a host is kept on its disk. So a template that asks for a secret gives a token, a text between two
-marks that says what is to be put there: a file of secrets by its blob id, a value of a SOPS file, a provider's secret,
-or a filter over one of these. Digests are taken over tokens. ``opened`` replaces them by values, in memory, on the way
-to the engine.
+Resolving an inventory must not need the values of secrets: administrators check inventories of hosts whose secrets they
+cannot read, and a host keeps its desired state on disk. So a template that asks for a secret gets a token. That is a
+text between two marks which names the secret: a file of secrets by its blob id, a value of a SOPS file, a provider's
+secret, or a filter over one of these. Digests are taken over tokens. On the way to the engine ``opened`` replaces them
+by values, in memory.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ _ESCAPED = "\\uf8d0"
 _SHOWN = re.compile(rf"(?:{OPEN}|\\+uf8d0)([A-Za-z0-9_-]*={{0,2}})({CLOSE}|\\+uf8d1)?")
 
 FILE, SOPS, PROVIDER, FILTER, ITEM, TUPLE = "file", "sops", "provider", "filter", "item", "tuple"
-"""What a token stands for."""
+"""The kinds of expressions that a token can stand for."""
 
 Expression = Mapping[str, JSON]
 """``{"is": FILE, "path", "blob", "binary", "call"}``, ``{"is": SOPS, "path", "blob", "key", "call"}``,
 ``{"is": PROVIDER, "name", "place", "key", "settings", "call"}``, ``{"is": FILTER, "name", "arguments", "named"}`` with
-tokens among the arguments, ``{"is": ITEM, "of", "key"}``, ``{"is": TUPLE, "of"}`` with a list. ``call``: how a
-template asks for it."""
+tokens among the arguments, ``{"is": ITEM, "of", "key"}``, ``{"is": TUPLE, "of"}`` with a list. ``call``: the call in
+the template, such as ``secret('web/admin')``."""
 
 
 def token(expression: Expression) -> str:
-    """The text that stands for ``expression``. Keys keep their order: a filter may write them out."""
+    """The token of ``expression``. Keys keep their order, because a filter may write them out."""
     document = json.dumps(expression, ensure_ascii=False, separators=(",", ":"))
     return f"{OPEN}{base64.urlsafe_b64encode(document.encode()).decode()}{CLOSE}"
 
 
 def is_sealed(text: object) -> bool:
-    """True if a token is in ``text``."""
+    """True if ``text`` is a text that holds a token."""
     return isinstance(text, str) and OPEN in text
 
 
 def before_sealed(text: str) -> str:
-    """What stands in ``text`` before its first token; all of it where there is none."""
+    """The part of ``text`` before its first token; all of it where there is none."""
     return text.partition(OPEN)[0]
 
 
 def holds_sealed(value: object) -> bool:
-    """True if a token is anywhere in ``value``, keys included."""
+    """True if ``value`` holds a token anywhere, also in a key."""
     if isinstance(value, str):
         return OPEN in value
     if isinstance(value, Mapping):
@@ -61,8 +61,8 @@ def holds_sealed(value: object) -> bool:
 
 
 def sealed_at(value: object) -> tuple[str, ...] | None:
-    """The path of keys to the first value that holds a token, or to the list or the key's mapping that does; None where
-    there is no token."""
+    """The keys that lead to the first token in ``value``: to its text, to the list around it, or to the mapping that
+    has it in a key. None without a token."""
     if not holds_sealed(value):
         return None
     for key, part in value.items() if isinstance(value, Mapping) else ():
@@ -72,7 +72,7 @@ def sealed_at(value: object) -> tuple[str, ...] | None:
 
 
 def expressions(text: str) -> Iterator[Expression]:
-    """What the tokens in ``text`` stand for, and those among their arguments."""
+    """The expressions of the tokens in ``text``, and of the tokens among their arguments."""
     for found in _TOKEN.finditer(text):
         yield (expression := _expression(found[1]))
         for part in (expression.get("arguments"), expression.get("named"), expression.get("of")):
@@ -80,20 +80,21 @@ def expressions(text: str) -> Iterator[Expression]:
 
 
 def calls(text: str) -> tuple[str, ...]:
-    """How templates ask for the secrets in ``text``, each once: ``secret('web/admin')``."""
+    """The calls by which templates ask for the secrets in ``text``, each once: ``secret('web/admin')``."""
     found = (expression.get("call") for expression in expressions(text))
     return tuple(dict.fromkeys(call for call in found if isinstance(call, str)))
 
 
 def shown(text: str) -> str:
-    """``text`` for people: each token as the template wrote it, also where its marks were escaped or its end cut."""
+    """``text`` for people: each token is shown as the template wrote it, also where its marks were escaped. ``…``
+    stands for one whose end was cut off."""
     if OPEN not in text and _ESCAPED not in text:
         return text
     return _SHOWN.sub(_as_written, text)
 
 
 def all_shown(value: Any) -> Any:
-    """``value`` for people, secrets in it as ``shown``."""
+    """``value`` for people: each text in it as ``shown`` returns it."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, Mapping):
@@ -107,8 +108,8 @@ def _as_written(found: re.Match[str]) -> str:
 
 
 def opened(value: Any, evaluate: Callable[[Expression], object]) -> Any:
-    """``value`` with each token replaced by what ``evaluate`` makes of it. A text that is one token becomes that
-    object, whatever its type; in a longer text it becomes text."""
+    """``value`` with each token replaced by the result of ``evaluate``. Where a text is one token and nothing else, it
+    becomes that object, whatever its type; in a longer text the token becomes text."""
     if isinstance(value, str):
         if OPEN not in value:
             return value
@@ -123,12 +124,12 @@ def opened(value: Any, evaluate: Callable[[Expression], object]) -> Any:
 
 
 def as_text(value: object) -> str:
-    """``value`` as it stands in a text: None is empty."""
+    """``value`` as text; empty for None."""
     return "" if value is None else f"{value}"
 
 
 def _expression(payload: str) -> Expression:
-    """The expression of a token. One that nobody made here is an expression of nothing."""
+    """The expression of a token. A damaged or foreign token has the empty kind."""
     try:
         found = json.loads(base64.urlsafe_b64decode(payload))
     except (ValueError, RecursionError):

@@ -6,26 +6,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 KEPT = 10_000
-"""Commits that are remembered; about 700 KB. Those that branches are at now stay longest."""
+"""The number of commits that are remembered, about 700 KB. The present tips of branches are forgotten last."""
 NAME_LIMIT = 100
 """Characters of a branch's name; it is only shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """``followed``: digest of the remote and branch that the host followed when it saw them; another one begins
-    afresh. ``commits``: ``<commit> <branch where it was first seen>``, the oldest first."""
+    """The commits that were seen. ``followed``: the digest of the remote and branch that the host followed then; when
+    it follows another one, it begins with none. ``commits``: ``<commit> <branch where it was first seen>``, the oldest
+    first."""
 
     followed: str = ""
     commits: tuple[str, ...] = ()
 
     @property
     def branches(self) -> Mapping[str, str]:
-        """By commit, the branch on which it was first seen."""
+        """The branch on which each commit was first seen, by commit."""
         return dict(line.split(" ", 1) for line in self.commits if " " in line)
 
     def after(self, found: Mapping[str, str], listed: Iterable[str]) -> Sightings:
-        """With what was ``found`` now, by commit; ``listed``: what branches are at."""
+        """These sightings and those ``found`` now (commits with their branch), at most ``KEPT``. ``listed``: the
+        present tips of branches, which are kept first."""
         known = self.branches
         merged = {**known, **{sha: name[:NAME_LIMIT] for sha, name in found.items() if sha not in known}}
         if len(merged) > KEPT:

@@ -1,4 +1,4 @@
-"""Stand-ins: what lies in a repository, or comes from a server, instead of the content that is meant. Pure.
+"""Stand-ins: files in a repository, or from a server, that are not the content that somebody meant. Pure.
 
 Large files and secrets are often kept elsewhere. Git then holds a pointer of a few lines, or ciphertext. People with
 the right program see the content; a host would install the pointer.
@@ -10,13 +10,12 @@ import re
 from dataclasses import dataclass
 
 LOOKED_AT = 1024
-"""Bytes that are enough to know one."""
+"""The bytes of a file that are looked at; enough to know a stand-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """A kind of stand-in. ``what`` continues a sentence that begins with the file's name; ``remedy`` says what to
-    do."""
+    """A kind of stand-in. ``what``: the problem, in words that go on behind the file's name. ``remedy``: what to do."""
 
     what: str
     remedy: str
@@ -43,25 +42,27 @@ _BEGINNINGS = (
 )
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 _SALTED = b"U2FsdGVkX1"
-"""``Salted__`` of openssl enc, in base64: of transcrypt only where Git's attributes say so."""
+"""``Salted__`` of openssl enc, in base64. Others write it too: it is transcrypt's only if Git's attributes say so."""
 
 FILTERS = ("lfs", "annex", "fat", "git-crypt", "crypt")
-"""Filters of Git's attributes by which these programs come in: the working copy has the content, the commit not."""
+"""The filters that these programs have in Git's attributes. Through them the working copy has the content, and the
+commit a stand-in."""
 
 
 def stand_in(content: bytes, *, filtered: bool = False) -> StandIn | None:
-    """The stand-in that ``content`` is, by its first ``LOOKED_AT`` bytes; None for real content. ``filtered``: one of
-    ``FILTERS`` made it."""
+    """The stand-in that ``content`` is, by its first ``LOOKED_AT`` bytes; None for real content. ``filtered``: True if
+    Git's attributes give the file one of ``FILTERS``."""
     head = content[:LOOKED_AT]
     found = next((known for beginning, known in _BEGINNINGS if beginning.match(head)), None)
     return TRANSCRYPT if found is None and filtered and head.startswith(_SALTED) else found
 
 
 def fetched_stand_in(content: bytes) -> StandIn | None:
-    """The stand-in that a download is. A server sends a page when it does not have a file or wants a login."""
+    """The stand-in that a download is; None for real content. Servers send a web page instead of a file that they do
+    not have, or that needs a login."""
     return PAGE if _PAGE.match(content[:LOOKED_AT]) else stand_in(content)
 
 
 def link_stand_in(target: str) -> StandIn | None:
-    """The stand-in that a symbolic link to ``target`` is."""
+    """The stand-in that a symbolic link to ``target`` is; None for a real link."""
     return ANNEX if "/annex/objects/" in f"/{target}" else None

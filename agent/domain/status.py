@@ -1,4 +1,4 @@
-"""The status branch as values: where a host's report lies, what was signed, and what a reader makes of it."""
+"""The status branch as values: the path of a host's report, the signed document, and a reader's verdict on it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ HOSTS = "hosts"
 PAGE = "README.md"
 """The table that forges show."""
 NAMESPACE = "hostwright-report"
-"""What a report's signature is good for, and nothing else."""
+"""The namespace of a report's signature: it counts for reports alone."""
 REPORT_LIMIT = 256 * 1024
 """Bytes of one report; a full one has about 60 KB."""
 SIGNATURE_LIMIT = 4096
 """Bytes of one signature; ours have 308."""
 LONGEST_SILENCE_S = 14 * 86400
-"""No host may stay silent for longer, whatever it announces: 10,000 hosts at one push a minute take a week."""
+"""The longest time between two reports, whatever a host announces. 10,000 hosts at one push a minute take a week."""
 CLOCKS_DIFFER_S = 600
-"""By how much a host's clock may be ahead of a reader's before that is worth a word."""
+"""The seconds by which a host's clock may be ahead of a reader's before a reader says so."""
 
 
 def report_path(host: str) -> str:
-    """The path of ``host``'s report. Two hex digits between: a flat folder of 10,000 costs 40 times the traffic."""
+    """The path of ``host``'s report. The two hex digits in it divide the reports into folders: with 10,000 files in one
+    folder each push would cost 40 times the traffic."""
     return f"{HOSTS}/{hashlib.sha256(host.encode()).hexdigest()[:2]}/{host}.json"
 
 
@@ -38,7 +39,7 @@ def signature_path(host: str) -> str:
 
 
 def host_of(path: str) -> str | None:
-    """The host whose report belongs at ``path``; None when no host's does."""
+    """The host whose report belongs at ``path``; None for a path of no report."""
     host = path.rpartition("/")[2].removesuffix(".json")
     return host if HOST_NAME.fullmatch(host) and report_path(host) == path else None
 
@@ -49,18 +50,18 @@ def due(report: Report) -> int:
 
 
 def ahead_s(report: Report, now: int) -> int:
-    """By how many seconds the host's clock was ahead of the reader's ``now``; 0 where that is within what clocks
-    differ. Nobody can tell how old such a report is."""
+    """The seconds by which the host's clock was ahead of the reader's ``now``; 0 up to ``CLOCKS_DIFFER_S``. Nobody can
+    tell the age of a report from such a clock."""
     return report.at - now if report.at - now > CLOCKS_DIFFER_S else 0
 
 
 def encode(report: Report) -> bytes:
-    """The document that is signed and published: the same report is always the same bytes."""
+    """The document that is signed and published. The same report always gives the same bytes."""
     return json.dumps(codec.to_plain(report), indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def decode(document: bytes) -> Report:
-    """A report of this host's own; ``fleet.reader`` reads those of others. Raises ValueError."""
+    """A report of this host itself; ``fleet.reader`` reads those of others. Raises ValueError."""
     return codec.decode(document, Report)
 
 
@@ -75,9 +76,9 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class RawDocument:
-    """A report or request as it lies on the branch, nothing judged: either part may be missing.
+    """A report or request as it lies on the branch, not verified. ``document`` or ``signature`` may be missing.
 
-    ``flaw`` says why the content was not even read (too large, not a file).
+    ``flaw``: why the content was not read (too large, not a file); empty where it was.
     """
 
     path: str
@@ -91,19 +92,20 @@ class ReportVerdict(StrEnum):
 
     VERIFIED = "verified"
     UNADMITTED = "not-admitted"
-    """Well-formed, but no merged identity says whose signature to expect."""
+    """Well-formed, but the config repo has no identity of the host, so nobody can verify the signature."""
     REFUSED = "refused"
     """Signed by another key, for another host, altered, or older than what was seen before."""
     UNREADABLE = "unreadable"
-    """Not a report, or not at a report's place."""
+    """Not a report, or not at the path of one."""
     MISSING = "missing"
-    """The host is of the inventory, or admitted, and there is no report of it."""
+    """There is no report, though the host is in the inventory, or admitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """The knowledge of one host. There is a ``report`` where the verdict is VERIFIED, and a mere claim, to be shown as
-    one, where it is UNADMITTED. ``host`` is taken from the path; where that names no host it is the path, printable.
+    """The status of one host, as a reader found it. ``report``: verified where the verdict is VERIFIED; a mere claim,
+    to be shown as one, where it is UNADMITTED; else None. ``host``: the name in the path; the printable path itself
+    where it names no host. ``why``: the reason for the verdict.
     """
 
     host: str
@@ -118,12 +120,13 @@ class HostStatus:
 
     @property
     def well(self) -> bool:
-        """Verified or at least claimed: converged, and nothing to complain about."""
+        """True if all is well by the report, verified or claimed."""
         return self.report is not None and all_is_well(self.report)
 
 
 def all_is_well(report: Report) -> bool:
-    """Nothing in it that anybody would want to know at once: converged, healthy, and no drift, repaired or not."""
+    """True if the report has nothing that needs attention: the host is converged and healthy, without problems and
+    without drift, repaired or not."""
     return (
         report.phase is Phase.CONVERGED
         and not report.problems

@@ -27,7 +27,7 @@ def printable(text: str, limit: int = 200) -> str:
 
 
 def escaped(text: str) -> str:
-    """``text`` with everything escaped that could move a cursor, change the direction of writing or end the line."""
+    """``text`` with every character escaped that could move a cursor, turn the direction of writing or end the line."""
     if text.isprintable():
         return text
     return "".join(
@@ -42,7 +42,7 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def moment(instant: int, form: str = MINUTE) -> str:
-    """``instant`` (seconds since the epoch) in UTC; words for a time beyond the calendar."""
+    """``instant`` (seconds since the epoch) in UTC, as text; other words for a time beyond the calendar."""
     try:
         return datetime.fromtimestamp(instant, UTC).strftime(form)
     except (OverflowError, ValueError, OSError):
@@ -50,16 +50,16 @@ def moment(instant: int, form: str = MINUTE) -> str:
 
 
 def waiting(reason: str, until: int | None) -> str:
-    """``reason``, with the end of the wait where ``until`` (seconds since the epoch) is known."""
+    """``reason`` and the end of the wait, ``until`` (seconds since the epoch); ``reason`` alone for None."""
     return reason if until is None else f"{reason}, until {moment(until)}"
 
 
 def counted(kinds: Iterable[str]) -> str:
-    """How many there are of each of ``kinds``: ``120 files, 4 directories``."""
+    """The number of each of ``kinds``, in words: ``120 files, 4 directories``."""
     return ", ".join(f"{number} {plural(kind, number)}" for kind, number in Counter(kinds).items())
 
 
 def plural(kind: str, number: int) -> str:
-    """A kind of resource as people count it."""
+    """The word for ``number`` resources of a kind."""
     word = {"op": "operation"}.get(kind, kind)
     return word if number == 1 else f"{word[:-1]}ies" if word.endswith("ry") else f"{word}s"

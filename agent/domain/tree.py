@@ -1,4 +1,4 @@
-"""A config repo's files, wherever they lie: in a commit or in a plain folder."""
+"""The files of a config repo, in a commit or in a plain folder."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ class Entry:
 class Tree(Protocol):
     """Read-only view of the files of a config repo.
 
-    ``system.git_tree.CommitTree`` and ``system.folder.FolderTree`` answer what is answered here from ``entries``
-    without reading the rest. Neither follows a symbolic link: a link is an entry whose content is its target.
+    Most methods have a plain answer here, made from ``entries``. ``system.git_tree.CommitTree`` and
+    ``system.folder.FolderTree`` have faster ones. Neither follows a symbolic link: a link is an entry whose content is
+    its target.
     """
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
-        """All files at or below ``prefix``, sorted by path. Reads each of them, so ask for no more than counts."""
+        """All files at or below ``prefix``, sorted by path. Each of them is read, so ask for no more than you need."""
         ...
 
     def paths(self, prefix: str = "") -> tuple[str, ...]:
@@ -61,17 +62,17 @@ class Tree(Protocol):
         ...
 
     def stand_in(self, entry: Entry) -> StandIn | None:
-        """The stand-in at ``entry`` for the content that is meant."""
+        """The stand-in that the file at ``entry`` is; None for real content."""
         content = self.read(entry.path)
         return link_stand_in(content.decode(errors="replace")) if entry.link else stand_in(content)
 
     def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - most trees hold all that there is
-        """Why nothing is at ``path`` although something could be thought to be there."""
+        """The reason why ``path`` is missing where a person would expect it, such as a submodule; None without one."""
         return None
 
 
 class EditedTree(Tree):
-    """``tree`` with some ``files`` changed, by path; None: there is none."""
+    """A view of ``tree`` with some ``files`` replaced: their content by path; None: no file is there."""
 
     def __init__(self, tree: Tree, files: Mapping[str, bytes | None]) -> None:
         self._tree = tree
@@ -109,7 +110,7 @@ class EditedTree(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """``why`` goes on after the path that is not there; ``remedy`` says what to do."""
+    """The reason why a path is missing. ``why``: words that go on behind the path. ``remedy``: what to do."""
 
     why: str
     remedy: str
@@ -119,20 +120,21 @@ IN_SUBMODULE = "put the files themselves into this repository, or name their rep
 
 
 def in_submodule(module: str) -> Absence:
-    """Hosts fetch one repository: what a submodule stands for is not in it."""
+    """The absence of a path in the submodule ``module``: hosts fetch one repository, and no other for a submodule."""
     return Absence(f"lies in the submodule {printable(module)}, which hosts do not fetch", IN_SUBMODULE)
 
 
 def odd_name(name: str) -> str:
-    """The oddity of a name that git takes: it could not be shown, or not be told from another one."""
+    """The reason why a file name, which git allows, is refused here: it cannot be shown, or not be told from another
+    one. Empty for any other name."""
     if re.search(r"[\x00-\x1f\x7f]", name):
         return "holds a control character"
     return "is not UTF-8" if any("\udc80" <= letter <= "\udcff" for letter in name) else ""
 
 
 def leads_out(path: str, target: str) -> bool:
-    """True if the link at ``path`` may lead out of its tree. ``..`` may only stand at the beginning of its ``target``,
-    and not lead above the root: then no chain of such links leads out either."""
+    """True if the link at ``path`` may lead out of its tree. False only if ``..`` stands nowhere but at the beginning
+    of its ``target``, and does not lead above the root: then no chain of such links leads out either."""
     parts = target.split("/")
     climbs = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
     plain = target.isprintable() and ".." not in parts[climbs:]
@@ -140,12 +142,12 @@ def leads_out(path: str, target: str) -> bool:
 
 
 LINK_HOPS = 40
-"""Links on one way, as the kernel has it."""
+"""The most links on the way to one file; the kernel has the same limit."""
 
 
 def destination(path: str, target_of: Callable[[str], str | None]) -> str | None:
-    """The destination of ``path`` by the links of a tree; None where one leads out of it, or in circles. ``target_of``
-    gives the text of the link at a path, None for what is no link."""
+    """The path in the tree that ``path`` leads to by links; None where a link leads out of the tree, or in circles.
+    ``target_of`` returns the target of the link at a path; None where no link is."""
     found: list[str] = []
     left, hops = path.split("/")[::-1], 0
     while left:
@@ -167,7 +169,7 @@ def destination(path: str, target_of: Callable[[str], str | None]) -> str | None
 
 
 def followed(tree: Tree, path: str) -> str | None:
-    """The destination of ``path`` by links inside the tree; None where one leads out of it, or in circles."""
+    """The ``destination`` of ``path`` in ``tree``."""
 
     def target_of(found: str) -> str | None:
         entry = tree.entry(found)
@@ -177,14 +179,15 @@ def followed(tree: Tree, path: str) -> str | None:
 
 
 def below(tree: Tree, folder: str) -> dict[str, Entry]:
-    """The files below a folder by their path in it."""
+    """The files below a folder, by their path in it."""
     prefix = f"{folder.rstrip('/')}/".lstrip("/")
     found = (entry for entry in tree.entries(folder.rstrip("/")) if entry.path.startswith(prefix))
     return {entry.path.removeprefix(prefix): entry for entry in found}
 
 
 def nearest_path(tree: Tree, path: str) -> str | None:
-    """The file or folder that somebody who wrote ``path`` may have meant: each part the name closest to it."""
+    """The path of a file or folder that ``path`` may be a misspelling of, each part the nearest name; None without
+    one."""
     found = ""
     for part in path.strip("/").split("/"):
         names = tree.names(found)

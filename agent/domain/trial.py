@@ -1,4 +1,4 @@
-"""The trial of an intended change: what held before it, what counts against it, and what came of it.
+"""The trial of an intended change: the state of the host before it, and the verdict on a change that did harm.
 
 ``attempt.json``   a change that was begun and not judged yet           Trial
 ``bad.json``       desired states that turned out bad, by digest        Verdicts of Bad
@@ -13,19 +13,21 @@ from agent.domain.memory import LONGEST_BACKOFF_S
 from agent.domain.plan import Hold, HoldKind
 
 MOST_TRIES = 2
-"""An attempt that twice did not end, because the agent or the host went down with it, is not made a third time."""
+"""The most attempts at a change that never end, because the agent or the host goes down with it."""
 
 FIRST_DOUBT_S = 60
-"""Until an attempt whose failure may not have been its own is made again; then twice as long each time."""
+"""The seconds until a change is tried again that may not be to blame for its failure. Each further wait is twice as
+long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An intended change from before it is applied until it is judged, with what held before it.
+    """An intended change, from before it is applied until it is judged, and the state of the host before it.
 
-    ``touched``: the deploys that it changes. ``passed``: labels of the checks that passed before; ``known``: of those
-    that the host has been judged by before, so that all others are new. ``failed_units``: those that had failed.
-    ``remote``: whether the config repo's server answered.
+    ``digest`` and ``commit``: those of the desired state. ``at``: when it began, in seconds since the epoch.
+    ``touched``: the deploys that the change touches. ``passed``: labels of the checks that passed before. ``known``:
+    labels of the checks that the host was judged by before; all others are new. ``failed_units``: the units that had
+    failed before. ``remote``: True if the config repo's server answered before.
     """
 
     digest: str
@@ -40,14 +42,15 @@ class Trial:
 
     @property
     def out_of_tries(self) -> bool:
-        """True if it has been begun as often as it may be, and never ended."""
+        """True if the change was begun as often as it may be, and never ended."""
         return self.tries >= MOST_TRIES
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A desired state that this host does not aim at again by itself: never, or not before ``until`` where it is in
-    doubt whether it was to blame. ``times``: how often in a row it was taken back."""
+    """A desired state that this host does not aim at again by itself: not before ``until`` (seconds since the epoch)
+    where the state is in doubt, as something else may be to blame; never where that is None. ``times``: how often in a
+    row it was taken back."""
 
     digest: str
     commit: str
@@ -56,15 +59,16 @@ class Bad:
     until: int | None = None
     times: int = 1
     forlorn: bool = False
-    """Bad for what it did to the agent itself, whatever the host's signs say."""
+    """True if the agent or the host went down with it each time: it stays bad, also if going back does not help."""
 
     def holds(self, now: int) -> bool:
-        """A doubt not longer than any can be: then a clock that was wrong has been put right since."""
+        """True as long as the host may not aim at it. A doubt that would last longer than any can no longer counts: the
+        clock was wrong then, and has been put right since."""
         return self.until is None or 0 < self.until - now <= LONGEST_BACKOFF_S
 
     @property
     def hold(self) -> Hold:
-        """The hold that keeps the host from it."""
+        """The hold on the commit, for as long as ``holds`` is True."""
         if self.until is None:
             return Hold(HoldKind.BAD, f"commit {self.commit[:12]} was taken back: {self.reason}")
         return Hold(
@@ -72,12 +76,12 @@ class Bad:
         )
 
     def in_doubt(self, now: int) -> Bad:
-        """A copy that is tried again after a while; each time after a longer one."""
+        """A copy that is in doubt: it may be tried again after a wait, which doubles with ``times``."""
         return replace(self, until=now + min(FIRST_DOUBT_S * 2 ** (self.times - 1), LONGEST_BACKOFF_S))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """All that is bad or in doubt, by digest."""
+    """The desired states that are bad or in doubt, by digest."""
 
     bad: Mapping[str, Bad] = field(default_factory=dict)

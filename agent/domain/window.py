@@ -1,8 +1,8 @@
-"""Maintenance windows: turns recurring windows and a moment into when it is open, to the second, whatever clocks do.
+"""Maintenance windows: from recurring windows and a moment, the openings in seconds, right when clocks change, too.
 
 A window begins at the first moment at which the clocks of its time zone show ``from`` or later on one of its days. So
 02:30 on the night when clocks go from 02:00 to 03:00 is 03:00, and on the night when 02:30 comes twice it is the first
-of them. It lasts ``for`` by a clock that nobody puts forward or back. Pure: a zone is handed in.
+of them. It lasts ``for`` in real time, also when clocks change meanwhile. Pure: the caller gives the zones.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 LONGEST_S: Final = 7 * 86400
-"""Of one window: by then its next one has begun."""
+"""The longest window: after a week its next opening has begun."""
 
 _BACK: Final = timedelta(days=9)
-"""How far back a window may have begun that is open still: as long as one can be, and as far as zones are apart."""
+"""The days before today in which an opening may have begun that lasts until now: the longest window, and a margin for
+time zones."""
 _AHEAD: Final = timedelta(days=16)
-"""How far the calendar is looked at: each window comes within a week, and one that has begun lasts a week at most."""
+"""The days from today that are looked at: each window comes within a week, and one that has begun lasts a week at
+most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A recurring window. ``days``: 0 is Monday; empty for every day. ``from_minute``: minute of the day. ``for_s``:
-    seconds, at most ``LONGEST_S``. ``holds_drift``: outside of it drift is not repaired either."""
+    seconds, at most ``LONGEST_S``. ``holds_drift``: True if drift is not repaired outside of it either."""
 
     days: tuple[int, ...]
     from_minute: int
@@ -35,7 +37,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """From ``start`` until just before ``end``, in seconds since the epoch."""
+    """The time from ``start`` until just before ``end``, in seconds since the epoch."""
 
     start: int
     end: int
@@ -53,8 +55,8 @@ def calendar(windows: Iterable[Window], now: int, zone: Callable[[str], tzinfo])
 
 
 def next_start(openings: Sequence[Opening], now: int, budget_s: int) -> int | None:
-    """When something that takes up to ``budget_s`` may begin: ``now``, or the start of the first opening that is long
-    enough; None without one."""
+    """The time at which something that takes up to ``budget_s`` may begin: ``now``, or the start of the first opening
+    that is long enough; None without one."""
     fits = (max(now, each.start) for each in openings if each.end - max(now, each.start) >= budget_s)
     return next(fits, None)
 
@@ -65,7 +67,7 @@ def first_moment(day: date, minute: int, zone: tzinfo) -> int:
     found = int(wall.replace(tzinfo=zone).timestamp())
     if _shown(found, zone) == wall:
         return found
-    # Clocks skip it. By the offset before the skip it is a moment behind it, by the one after it a moment before it.
+    # Clocks skip this time. Taken with the two offsets, it is one moment before the skip and one behind it.
     before, behind = sorted((found, int(wall.replace(tzinfo=zone, fold=1).timestamp())))
     while behind - before > 1:
         middle = (before + behind) // 2
