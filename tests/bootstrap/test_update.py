@@ -28,7 +28,7 @@ _EDITS: Mapping[str, tuple[str, str, str]] = {
         "        fleet = self._fleet(account)\n        box",
         "        raise RuntimeError",
     ),
-    DEAF: ("agent/planning.py", "    parts = wiring.parts_of_plan(paths, work)", "    raise OSError"),
+    DEAF: ("agent/planning.py", "    last, fleet = memory.trust().last, memory.state().fleet", "    raise OSError"),
 }
 VERSIONS, BUILT = "/opt/hostwright/versions", "/srv/built"
 DROP_IN = "/etc/systemd/system/hostwright-revert.timer.d/soon.conf"
