@@ -15,9 +15,9 @@ from agent.domain.question import Question, UnsignedError
 
 
 def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
-    """One for each resource that is not as it should be.
+    """The corrections of commands with something to do, in their order.
 
-    Raises DeployError where it cannot be known whether there is something to do.
+    Raises DeployError if nobody can tell whether a command has something to do.
     """
     series = Series()
     wanted = codec.from_plain(arguments["commands"], list[Command])

@@ -1,4 +1,4 @@
-"""The host's side of command: whether there is something to do, and doing it. No pyinfra in here."""
+"""The host's side of command: finding out if there is something to do, and doing it. No pyinfra in here."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from agent.host.paths import Paths
 from agent.system.files import discard, make_private_folder, read_bounded, write_atomic
 
 UNLESS_TIMEOUT_S = 30
-"""Seconds. ``unless`` runs at every look at the host, and only looks."""
+"""The time limit of ``unless``, in seconds. It runs at every look at the host, and only looks."""
 
 SHOWN = 200
-"""Characters of a command line in a plan."""
+"""The most characters of a command line in a plan."""
 
 _SHELL = ["/bin/sh", "-euc"]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command as it is wanted. With neither ``unless`` nor ``creates`` it is done once it has ended well with
+    """One command as it is wanted. If it has neither ``unless`` nor ``creates``, it is done once it has ended well with
     this ``digest``."""
 
     name: str
@@ -40,7 +40,7 @@ class Command:
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The command line as people read it in a plan, with the user unless that is root."""
         shell = list(self.argv[:2]) == _SHELL
         line = " ".join((self.argv[2] if shell else shlex.join(self.argv)).split())
         line = line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
@@ -48,8 +48,8 @@ class Command:
 
 
 def forget_others(wanted: Collection[str], memory: Path) -> None:
-    """Forgets that commands were run which no deploy of the host wants any more: one that comes back, as it was, runs
-    again. ``wanted``: names of those of all deploys. Raises OSError."""
+    """Forget the runs of commands that no deploy of the host wants any more. If such a command comes back, it runs
+    again. ``wanted``: names of the commands of all deploys. Raises OSError."""
     for file in memory.iterdir() if memory.is_dir() else ():
         if file.name not in wanted:
             discard(file)
@@ -58,9 +58,9 @@ def forget_others(wanted: Collection[str], memory: Path) -> None:
 class Series:
     """The commands of one deploy, which are run one after the other until one fails.
 
-    ``memory``: a folder with a file for each command that is to run once: the digest with which it did. The memory of
-    applied deploys is not enough: it is of whole deploys, and an upgrade of the agent, a failure of another command
-    or a change of one would have all of them run again.
+    ``memory``: a folder with a file for each command that is to run once. It holds the digest with which the command
+    ended well. The memory of applied deploys is not enough, as it knows only whole deploys: after an upgrade of the
+    agent, or a failure or change of one command, all of them would run again.
     """
 
     def __init__(self, memory: Path | None = None) -> None:
@@ -68,8 +68,8 @@ class Series:
         self._failed = ""
 
     def is_done(self, command: Command) -> bool:
-        """True where there is nothing to do; either ``unless`` or ``creates`` is enough. Raises DeployError where
-        ``unless`` cannot be run or does not end, and for a user who does not exist."""
+        """True if there is nothing to do; either ``unless`` or ``creates`` is enough. Raises DeployError if ``unless``
+        cannot be run or does not end, and for a user who does not exist."""
         user = LocalUser.named(command.user)
         if command.creates is not None and os.path.lexists(command.creates):
             return True
@@ -84,7 +84,7 @@ class Series:
         return ended.code == 0
 
     def carry_out(self, command: Command) -> str:
-        """Runs it and returns what it wrote. Raises DeployError if it fails, or if one before it failed."""
+        """Run the command and return its output. Raises DeployError if it fails, or if one before it failed."""
         if self._failed:
             raise DeployError(f"not run, because {self._failed} failed before it")
         try:
@@ -121,7 +121,8 @@ def _run(command: Command, user: LocalUser, argv: Sequence[str], timeout_s: floa
 
 
 def _require_success(ended: Ended, timeout_s: float) -> None:
-    """Raises DeployError with the reason, the last line that it wrote, and all that it wrote."""
+    """Raise DeployError if the command did not end well: with the reason, the last line of its output, and the whole
+    output."""
     if ended.timed_out:
         reason = f"did not end within {timeout_s:g} s, and was killed with what it started"
     elif ended.code < 0:

@@ -1,7 +1,7 @@
-"""Running somebody's program as a user: what it wrote and how it ended, within a time limit.
+"""Running somebody's program as a user, within a time limit, for its output and the way in which it ended.
 
-Other than ``system.process.run`` it does not wait for the output to be closed: a program may leave a daemon behind
-that holds it open for ever.
+Unlike ``system.process.run`` this does not wait until the output is closed: a program may leave a daemon behind that
+holds it open for ever.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from agent.deploys.as_user import LocalUser
 
 GRACE_S = 5
-"""Between being asked to end and being killed."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 OUTPUT_LIMIT = 64 * 1024
-"""Bytes of what it writes that are kept: the last ones, where the reason stands. As much as a pipe holds at once, so
-that after its end one read has the rest."""
+"""The most bytes of output that are kept: the last ones, where the reason stands. A pipe holds no more at once, so that
+one read after the program's end gets the rest."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TICK_S = 0.1
@@ -30,7 +30,8 @@ _TICK_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """``code`` is the exit status, negative for a signal; ``output`` what it wrote to stdout and stderr."""
+    """``code`` is the exit status, negative for a signal; ``output`` the end of what the program wrote to stdout and
+    stderr."""
 
     code: int
     output: str
@@ -38,8 +39,8 @@ class Ended:
 
 
 def run_as(user: LocalUser, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_s: float) -> Ended:
-    """Runs a program. When its time is over, it is killed with all that it started. Raises OSError where it cannot be
-    started."""
+    """Run a program as ``user``. When its time is over, it is killed with all that it started. Raises OSError if it
+    cannot be started."""
     known = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
     other = os.geteuid() != user.uid
     # In a session of its own: no terminal that it could ask, and a group that can be killed.
@@ -85,7 +86,7 @@ def _watched(process: subprocess.Popen[bytes], deadline: float) -> Ended:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Asks its group to end, and kills what is left of it."""
+    """Ask the program's process group to end, and kill what is left of it after GRACE_S."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -79,7 +79,8 @@ class CommandEntry(NamedEntry):
     for the whole deploy."""
 
     def concrete(self, name: str) -> dict[str, JSON]:
-        """As the operations take it. Raises InventoryError where it does not say what to run."""
+        """The arguments that the operations take. Raises InventoryError if the entry has both or neither of ``run`` and
+        ``shell``."""
         if (self.run is None) is (self.shell is None):
             raise Mistake("it is not said what runs, or twice", "give either `run` or `shell`", ("commands", name))
         return {
@@ -111,7 +112,7 @@ class CommandSpec(ByName):
             entry = command.concrete(name)
             entries[name] = {**entry, "digest": digest_of(entry)}
         resources = tuple(Resource(f"command:{name}", f"{entry['digest']}") for name, entry in entries.items())
-        # A list: the order counts, and that of a mapping's keys is in no digest.
+        # A list, because the order counts: the order of a mapping's keys is in no digest.
         commands: list[JSON] = [{"name": name, **entry} for name, entry in entries.items()]
         # `unless` is somebody's program, asked as the command's user: as anyone else it might answer otherwise.
         asks = any(entry["unless"] is not None for entry in entries.values())

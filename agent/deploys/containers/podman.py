@@ -17,17 +17,17 @@ from agent.system.process import run
 GENERATORS = ("/usr/libexec/podman/quadlet", "/usr/lib/systemd/system-generators/podman-system-generator")
 
 CHECK_TIMEOUT_S = 30.0
-"""The generator takes 3 ms."""
+"""Seconds; the generator takes 3 ms."""
 
 PULL_TIMEOUT_S = 900.0
-"""An image of a gigabyte over a slow line; a start would have been given up after 90 s."""
+"""Seconds; enough for an image of a gigabyte over a slow line. systemd gives a start up after 90 s."""
 
 _UNIT = re.compile(r"^---(\S+)---$", re.MULTILINE)
 _COMPLAINT = re.compile(r'^(?:quadlet-generator\[\d+\]: )?(?:converting|loading|error loading) "?([^":]+)"?[:,] ?(.*)$')
 
 
 def generator() -> str:
-    """The path of podman's generator. Raises DeployError where there is none."""
+    """The path of podman's generator. Raises DeployError if there is none."""
     for path in GENERATORS:
         if os.access(path, os.X_OK):
             return path
@@ -43,8 +43,8 @@ def generator() -> str:
 
 
 def require_sound(name: str, texts: Mapping[str, str]) -> None:
-    """Raises DeployError with the generator's complaint about the quadlet ``name``, tried beside ``texts``, the other
-    quadlets of its deploy, and those that are on the host."""
+    """Raise DeployError, with the generator's complaint, if podman does not understand the quadlet ``name``. It is
+    tried together with the other ``texts`` of its deploy and with the quadlets that are on the host."""
     tried = {**_others(), **texts}
     while True:
         units, complaints = _generated(tried)
@@ -77,7 +77,8 @@ def _generated(texts: Mapping[str, str]) -> tuple[frozenset[str], Mapping[str, s
 
 
 def pull(name: str, text: str) -> None:
-    """Has the image of a container on the host before its unit starts, which would not wait so long for it."""
+    """Pull the image of the container ``name`` if the host does not have it. This comes before the start of the unit,
+    which would not wait so long. Raises DeployError if the image cannot be had."""
     image = image_of(name, text)
     if not image or run(["podman", "image", "exists", image], timeout_s=CHECK_TIMEOUT_S).ok:
         return
@@ -89,7 +90,7 @@ def pull(name: str, text: str) -> None:
 
 
 def _others() -> Mapping[str, str]:
-    """The quadlets that are on the host; what cannot be read is no quadlet."""
+    """The texts of the quadlets that are on the host, by file name; without those that cannot be read."""
     found = {}
     folder = Path(FOLDER)
     for path in folder.iterdir() if folder.is_dir() else ():

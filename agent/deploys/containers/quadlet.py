@@ -1,5 +1,5 @@
-"""The kind ``quadlet``: what podman runs, each a file that becomes a unit of systemd's. Images and what is in volumes
-are not the agent's."""
+"""The kind ``quadlet``: a file of which podman makes a unit of systemd, for a container, a volume or another thing of
+its own. Images and the contents of volumes are not the agent's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _ORDER = ("network", "volume", "image", "build", "pod", "kube", "container")
 
 @dataclass(frozen=True, slots=True)
 class WantedQuadlet:
-    """One quadlet as it should be. ``running`` None: as it is. ``restart_on``: paths of the host."""
+    """One quadlet as it should be. ``running`` is None if its unit stays as it is. ``restart_on``: paths of the
+    host."""
 
     text: str
     running: bool | None
@@ -43,8 +44,8 @@ class WantedQuadlet:
 
 
 class Quadlet(Kind):
-    """Names are those of files, ``web.container``. State: ``sha256`` and ``mode`` of the file, and whether its unit is
-    ``running``. The image is the file's content."""
+    """Names are file names, ``web.container``. State: ``sha256`` and ``mode`` of the file, and ``running``, true if its
+    unit runs. The image is the file's content."""
 
     runs = True
 
@@ -58,8 +59,8 @@ class Quadlet(Kind):
         return Seen({"sha256": digest, "mode": found.mode, "running": _runs(_service(name, found))}, found.content)
 
     def corrections(self, arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
-        """One for each quadlet that differs, and for their folder, by one question to systemd, in the order in which
-        quadlets can start. Raises DeployError without systemd, and without a podman that knows quadlets."""
+        """The corrections of the quadlets' folder, then of each quadlet that differs, in the order in which quadlets
+        can start. Asks systemd once. Raises DeployError without systemd, and without a podman that knows quadlets."""
         systemctl.require_systemd("it cannot run containers")
         podman.generator()
         wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
@@ -82,9 +83,9 @@ class Quadlet(Kind):
             yield from about.below(place)
 
     def make(self, name: str, needed: Sequence[UnitStep], texts: Mapping[str, str]) -> None:
-        """Do the steps to the quadlet and its unit, in order. ``texts``: those of all quadlets of its deploy. Raises
-        DeployError with the unit's last words; what was done stays. Before podman takes the quadlet and its image is
-        there, nothing is touched."""
+        """Do the steps to the quadlet and its unit, in order. ``texts``: the texts of all quadlets of its deploy, by
+        name. Nothing is touched before podman takes the quadlet and its image is there. Raises DeployError with the
+        unit's last words; what was done stays."""
         text = texts[name]
         service = service_of(name, text)
         if UnitStep.WRITE in needed:
@@ -137,7 +138,8 @@ class Quadlet(Kind):
             systemctl.systemctl(service, "stop", service)
 
     def units(self, entry: LedgerEntry) -> Collection[str]:
-        """The unit that the text names which lies there now."""
+        """The unit that the text on the host now makes; if that cannot be read, the unit by the quadlet's name
+        alone."""
         try:
             return (_service(entry.name, _file(entry.name)),)
         except (UnsafePath, OSError):
@@ -161,7 +163,7 @@ class Quadlet(Kind):
 
 
 def _item(name: str, text: str) -> Item:
-    """The quadlet's file. Raises UnsafePath for what is not the name of one."""
+    """The item of the quadlet's file. Raises UnsafePath if ``name`` is not the file name of a quadlet."""
     path = f"{FOLDER}/{_checked(name)}"
     return Item(resource_key=f"quadlet:{name}", path=path, kind="file", text=text, mode=FILE_MODE)
 
@@ -171,7 +173,7 @@ def _file(name: str) -> AtPath:
 
 
 def _checked(name: str) -> str:
-    """Raises UnsafePath for what is not the name of a quadlet's file."""
+    """``name``, the file name of a quadlet. Raises UnsafePath for any other name."""
     try:
         proper = file_name(name) == name
     except ValueError:
@@ -186,6 +188,6 @@ def _service(name: str, found: AtPath) -> str:
 
 
 def _runs(service: str) -> bool:
-    """True where its unit is there and not at rest: one that waits to be restarted is stopped, too."""
+    """True if the unit runs or waits to be restarted: removing the quadlet has to stop either."""
     found = systemctl.query([service])[service]
     return found.running or found.restarting

@@ -1,4 +1,4 @@
-"""The names and texts of quadlets, and what can be read from one (podman-systemd.unit(5)). Pure."""
+"""The names and texts of quadlets, and facts that stand in a text (podman-systemd.unit(5)). Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _PULL = re.compile(r"^\s*Pull\s*=\s*(\S+)\s*$", re.MULTILINE)
 
 
 def file_name(name: str) -> str:
-    """``web`` as ``web.container``. Raises ValueError."""
+    """The file name of the quadlet ``name``: ``web.container`` for ``web``. Raises ValueError for a name that podman
+    does not take."""
     if not _NAME.fullmatch(name):
         raise Mistake(f"{name!r} cannot be a name", "letters, digits, _ . and -")
     return name if name.rpartition(".")[2] in KINDS and "." in name else f"{name}.container"
@@ -36,9 +37,10 @@ def service_of(name: str, text: str = "") -> str:
 
 
 def image_of(name: str, text: str) -> str:
-    """The image that a container needs before it can start, where its registry may be asked for it; else empty.
+    """The image that the container ``name`` needs before it can start; empty if there is none to ask a registry for.
 
-    Not of images that another quadlet brings, and those that ``Pull`` keeps from being asked for.
+    That is so for other quadlets than containers, with ``Pull=never``, and for an image that another quadlet brings,
+    that has a specifier or that is a path.
     """
     images, pulls = _IMAGE.findall(text), _PULL.findall(text)
     if not name.endswith(".container") or not images or pulls[-1:] == ["never"]:
@@ -49,8 +51,8 @@ def image_of(name: str, text: str) -> str:
 
 
 def quoted(word: str) -> str:
-    """A word of systemd's grammar (systemd.syntax(7)) that stands for exactly this text, whatever it holds: neither a
-    specifier nor a variable of the unit is expanded in it."""
+    """A word of systemd's grammar (systemd.syntax(7)) that stands for exactly this text, whatever it holds: systemd
+    expands neither specifiers nor variables of the unit in it."""
     if _PLAIN.fullmatch(word):
         return word
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
@@ -58,5 +60,5 @@ def quoted(word: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """``text`` without specifiers."""
+    """``text`` with each % doubled, so that systemd sees no specifiers in it."""
     return text.replace("%", "%%")

@@ -9,7 +9,8 @@
         cache.volume: {content: "[Volume]\\n"}
         app: {quadlet: containers/app.container.j2}
 
-A name without a type is a container. What the fields here do not know is written as a quadlet (podman-systemd.unit(5)).
+A name without a type is a container. Settings for which there is no field here are written as the text of a quadlet
+(podman-systemd.unit(5)).
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class ContainersSpec(ByName):
 
 
 def _reads(quadlet: QuadletEntry) -> tuple[str, ...]:
-    """Paths of the host that it sees, or is restarted for."""
+    """The paths of the host that are mounted in it, or for which it is restarted."""
     volumes = (volume.partition(":")[0] for volume in quadlet.volumes)
     return (*_restarts_on(quadlet), *(path for path in volumes if path.startswith("/")))
 

@@ -32,14 +32,15 @@ def path_of(name: str) -> str:
 
 
 class CronEntry(File):
-    """States and images are those of its file."""
+    """States and images are those of the job's file."""
 
     def path(self, name: str) -> str:
         return path_of(name)
 
     def corrections(self, arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
-        """One for each entry that differs. The job of a user who does not exist is refused: cron passes over such a
-        file without a word. Raises DeployError where no cron daemon reads FOLDER."""
+        """The correction of each entry that differs. The job of a user who does not exist is refused: cron passes over
+        such a file without a word. Raises DeployError if jobs are wanted and there is no cron daemon that reads
+        FOLDER."""
         wanted, users = items_from_json(arguments["items"]), _users(arguments)
         if wanted and not (FOLDER.is_dir() and any(Path(reader).exists() for reader in _READERS)):
             raise DeployError(
@@ -60,7 +61,7 @@ class CronEntry(File):
 
 
 def _users(arguments: Mapping[str, JSON]) -> Mapping[str, str]:
-    """By key, who runs the job."""
+    """The name of the user who runs each job, by key."""
     return from_plain(arguments["users"], dict[str, str])
 
 

@@ -17,7 +17,7 @@ class _Field:
     low: int
     high: int
     names: tuple[str, ...] = ()
-    """For ``low`` and the numbers after it."""
+    """The names of ``low`` and the numbers after it."""
 
     def number(self, text: str) -> int | None:
         if text.isascii() and text.isdecimal() and len(text) <= 2:
@@ -74,7 +74,8 @@ def _complaint(field: _Field, part: str) -> str:
 
 
 def _range_complaint(field: _Field, ends: list[str]) -> str:
-    """``ends``: one, two, or none for all."""
+    """The complaint about a range of the field; empty if it is sound. ``ends``: one number or two, or none for
+    ``*``."""
     numbers = [number for end in ends if (number := field.number(end)) is not None]
     if len(numbers) < len(ends) or not all(field.low <= number <= field.high for number in numbers):
         names = f", or {field.names[0]} to {field.names[-1]}" if field.names else ""

@@ -84,7 +84,7 @@ class CronJob(NamedEntry):
         return env
 
     def text(self, name: str) -> str:
-        """The file. Raises Mistake where nobody said what runs, or when."""
+        """The text of the job's file. Raises Mistake if the command or the schedule is missing."""
         if self.command is None or self.schedule is None:
             missing = "command" if self.command is None else "schedule"
             raise Mistake(f"the job {name} has no {missing}", f"write its {missing}", ("jobs", name))

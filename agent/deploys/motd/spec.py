@@ -1,4 +1,4 @@
-"""motd: what people read when they log in.
+"""motd: the message that people see when they log in.
 
 - motd                                      # says who manages this host, and where to change it
 - motd: {text: "{{ inventory_hostname }}: ask ops@example.org before you reboot"}

@@ -28,7 +28,8 @@ _FOLDERS = ("etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/s
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """``root``: where the file system begins; elsewhere than / only in tests."""
+    """The kernel settings of a host. ``root``: the folder in which its file system begins; other than / only in
+    tests."""
 
     root: Path = Path("/")
 
@@ -52,7 +53,7 @@ class Kernel:
         yield from about.through(self.root / "etc/sysctl.conf")
 
     def set(self, key: str, value: str) -> None:
-        """Raises DeployError when the kernel does not take it."""
+        """Give the kernel this ``value``. Raises DeployError if the kernel does not take it, or makes it another."""
         try:
             descriptor = os.open(self._path(key), os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
@@ -79,7 +80,8 @@ class Kernel:
         return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (FILE_MODE, 0, 0)
 
     def write(self, key: str, line: SettingLine | None) -> None:
-        """Our file with this line for ``key``, or without one; no file without a line. Raises DeployError."""
+        """Write our file with this ``line`` for ``key``; without one if it is None. A file without any line is removed.
+        Raises DeployError."""
         try:
             text = self._text()
             lines = keys.parsed(text)
@@ -106,7 +108,7 @@ class Kernel:
                 found[path.name] = path
         ordered = [found[name] for name in sorted(found) if (name > _NAME if after_ours else name != _NAME)]
         if not booted():
-            # procps reads it last; systemd does not know it, but by a link in /etc/sysctl.d.
+            # procps reads it last. systemd reads it only if a link in /etc/sysctl.d leads to it.
             ordered.append(self.root / "etc/sysctl.conf")
         texts: list[tuple[str, str]] = []
         for path in ordered:

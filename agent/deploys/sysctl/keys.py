@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agent.domain.fault import Mistake
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*")
-"""One folder or file below /proc/sys, as far as it is one that anybody may name: no pattern, nothing hidden."""
+"""The name of one folder or file below /proc/sys: no pattern, nothing hidden."""
 
 _SWAP = str.maketrans("./", "/.")
 _LINE = re.compile(r"(?P<optional>-?)\s*(?P<key>[^=\s]+)\s*=\s*(?P<value>.*?)\s*")
@@ -23,8 +23,8 @@ _HEADER = "# Managed by Hostwright: what is changed here by hand is put back. Ed
 
 @dataclass(frozen=True, slots=True)
 class SettingLine:
-    """One setting of the file. ``was``: the value that the kernel had before the line was first written, where that
-    was another. ``optional``: no complaint at boot where the kernel does not have it."""
+    """One setting of the file. ``was``: the value that the kernel had before the line was first written, if that was
+    another. ``optional``: True if nothing complains at boot about a kernel that does not have it."""
 
     value: str
     optional: bool = False
@@ -32,10 +32,10 @@ class SettingLine:
 
 
 def canonical(key: str) -> str:
-    """The one name of a setting: ``net/ipv4/conf/eth0.1/forwarding`` as ``net.ipv4.conf.eth0/1.forwarding``.
+    """The canonical name of a setting: ``net/ipv4/conf/eth0.1/forwarding`` as ``net.ipv4.conf.eth0/1.forwarding``.
 
-    The first separator says which of the two separates; the other one stands for a dot inside a part (sysctl.d(5)).
-    Raises ValueError for what is no name.
+    The first . or / in ``key`` is the separator of its parts; the other character stands for a dot inside a part
+    (sysctl.d(5)). Raises ValueError for a text that is no name.
     """
     first = re.search(r"[./]", key)
     name = key.translate(_SWAP) if first and first[0] == "/" else key
@@ -51,12 +51,13 @@ def path_below(key: str) -> str:
 
 
 def normalised(value: str) -> str:
-    """Words with single spaces: the kernel separates by tabs what people separate by spaces."""
+    """``value`` with single spaces between words: the kernel separates by tabs what people separate by spaces."""
     return " ".join(value.split())
 
 
 def parsed(text: str) -> dict[str, SettingLine]:
-    """The settings of a file by canonical name, the last of a name. What is no setting or a pattern is passed over."""
+    """The settings in the text of a file, by canonical name; of several lines with one name, the last. Patterns, and
+    lines that set nothing, are passed over."""
     lines: dict[str, SettingLine] = {}
     was = values_before(text)
     for raw in text.splitlines():
@@ -72,12 +73,13 @@ def parsed(text: str) -> dict[str, SettingLine]:
 
 
 def values_before(text: str) -> dict[str, str]:
-    """The values that our file says the kernel had before; also of a setting whose line somebody took out."""
+    """The values that the kernel had before, as our file's text notes them, by name; also those of settings whose lines
+    somebody took out."""
     return {note["key"]: note["value"] for raw in text.splitlines() if (note := _WAS.fullmatch(raw))}
 
 
 def written(lines: Mapping[str, SettingLine]) -> str:
-    """The file, sorted by name; empty where there is nothing to set."""
+    """The text of our file, sorted by name; empty if there is nothing to set."""
     return _HEADER + "".join(_written(key, lines[key]) for key in sorted(lines)) if lines else ""
 
 

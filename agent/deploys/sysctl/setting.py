@@ -1,7 +1,7 @@
-"""The kind ``sysctl``: a kernel setting, by its line in the agent's file and the value that it gives the kernel.
+"""The kind ``sysctl``: a kernel setting, made of a line in the agent's file and of the value that the kernel has.
 
-A setting always has a value, so "was there before" is asked of the line. The value from before stands in the file
-itself, as a comment on the line (``SettingLine.was``), and so in what a cycle left.
+A kernel always has a value, so the setting counts as there if the line is there. The value from before the line stands
+in the file itself, as a comment (``SettingLine.was``), and so in the state that a cycle left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class KernelSetting(Kind):
         return Seen({"line": line.value, "optional": line.optional, "was": line.was, "value": value})
 
     def corrections(self, arguments: Mapping[str, JSON], _root: Path = Path("/")) -> list[Correction]:
-        """One for each setting that differs. Raises DeployError where our file cannot be read."""
+        """The correction of each setting that differs. Raises DeployError if our file cannot be read."""
         try:
             lines = self._kernel.lines() if self._kernel.file_is_proper() else {}
         except OSError as error:
@@ -58,9 +58,9 @@ class KernelSetting(Kind):
         return self._kernel.questions(_wanted(arguments))
 
     def make(self, key: str, line: SettingLine | None, value: str | None, override: str) -> None:
-        """Write the ``line`` to our file, and set the kernel's ``value``; None: it is so. ``override``: why it will not
-        last, which nothing here mends. Raises DeployError when it cannot be done, or does not last; what could be done
-        then is."""
+        """Write the ``line`` to our file and give the kernel the ``value``; None if either is so already. ``override``:
+        the reason why the value will not last, which nothing here mends; empty if it will. Raises DeployError if
+        something cannot be done, or will not last; what was done before stays."""
         if line is not None:
             self._kernel.write(key, line)
         if value is not None:
@@ -69,7 +69,8 @@ class KernelSetting(Kind):
             raise DeployError(f"{key}: {override}")
 
     def changed(self, left: ResourceState, now: Seen) -> str:
-        """Say how the line differs. Another value in the kernel alone does not count: it would not last anyway."""
+        """The difference of the line, in words. Another value in the kernel alone does not count: it would not last
+        anyway."""
         return "" if left.get("line") == now.state.get("line") else f"its line now says {now.state.get('line')}"
 
     def remove_one(self, entry: LedgerEntry) -> None:
@@ -97,8 +98,9 @@ class KernelSetting(Kind):
     def _correction(
         self, key: str, wanted: SettingLine, line: SettingLine | None, later: tuple[str, str] | None
     ) -> Correction | None:
-        """``line``: what our file says, if mode and owner are right. ``later``: the file that counts more, and its
-        value. Raises DeployError where the kernel has no such setting, or does not tell."""
+        """The correction of one setting; None if it is as wanted. ``line``: its line in our file, None if there is none
+        or the file's mode or owner is wrong. ``later``: the file that sets it after ours, and its value. Raises
+        DeployError if the kernel has no such setting, or its value cannot be read."""
         try:
             has = self._kernel.value(key)
         except OSError as error:

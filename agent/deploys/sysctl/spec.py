@@ -47,7 +47,7 @@ class Setting(NamedEntry):
 
 
 def _as_setting(entry: object) -> object:
-    """A value alone is that of a setting."""
+    """``entry``; a value alone becomes the ``value`` of a setting."""
     return entry if isinstance(entry, (Mapping, Setting)) else {"value": entry}
 
 

@@ -1,4 +1,4 @@
-"""timezone: which time the host tells.
+"""timezone: the time zone of the host.
 
 - timezone: Europe/Berlin
 """

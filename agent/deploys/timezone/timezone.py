@@ -26,8 +26,8 @@ _FILE_ATTRIBUTES = Attributes(0o644, 0, 0)
 
 
 class Timezone(Kind):
-    """State: ``link`` (the target of /etc/localtime) and ``file`` (what /etc/timezone says); None where there is none.
-    The image is the content of an /etc/localtime that is a file."""
+    """State: ``link`` (the target of /etc/localtime) and ``file`` (the text of /etc/timezone); None for one that is not
+    there. The image is the content of an /etc/localtime that is a file."""
 
     calm = True
 
@@ -43,7 +43,8 @@ class Timezone(Kind):
         return Seen({"link": link.target, "file": said}, link.content)
 
     def corrections(self, arguments: Mapping[str, JSON], _root: Path = Path("/")) -> Sequence[Correction]:
-        """One where the host has another time zone. Raises OSError where nobody may look."""
+        """The correction of the host's time zone, or of /etc/timezone alone; a refusal if the host does not know the
+        zone. Raises OSError where nobody may look."""
         zone = f"{arguments['zone']}"
         if not (self._root / _ZONES.lstrip("/") / zone).is_file():
             error = DeployError(f"this host has no time zone {zone}", hint="install or update the package tzdata")
@@ -61,7 +62,7 @@ class Timezone(Kind):
             yield from about.at(self._root / "etc" / name)
 
     def make(self, zone: str) -> None:
-        """Raises OSError."""
+        """Set the host's time zone. Raises OSError."""
         self._put({"link": f"{_ZONES}/{zone}", "file": f"{zone}\n"}, None)
 
     def changed(self, left: ResourceState, now: Seen) -> str:
