@@ -98,7 +98,7 @@ class LoadedUnit:
         return self.sub.startswith("auto-restart")
 
     def triggered(self, triggers: Mapping[str, LoadedUnit]) -> LoadedUnit:
-        """This state, on demand where one of ``triggers`` (by name) starts it and runs or starts at boot."""
+        """The same state, with ``on_demand`` if one of ``triggers`` (by name) starts it and runs or starts at boot."""
         live = (name for name in self.triggers if name in triggers)
         return replace(
             self,

@@ -1,8 +1,8 @@
-"""Taking access away from accounts. An account that leaves loses all access at once, and goes when its last process
-has ended. An account that stays, because it was there before the agent, loses what the agent gave it.
+"""Taking access away from accounts. An account that leaves loses all access at once, and is deleted when its last
+process has ended. An account that stays, because it was there before the agent, loses what the agent gave it.
 
-It is the same for an account that Git wants absent and for one that is no longer in Git. Each right is taken away by
-itself: one that cannot be taken keeps no other.
+An account that Git wants absent and one that is no longer in Git are treated alike. Each right is taken away by itself:
+where one cannot be taken, the others still go.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from agent.system.safe_open import UnsafePath
 _PROC = Path("/proc")
 _SUBUID = Path("/etc/subuid")
 _SHOWN = 3
-"""Processes that are named."""
+"""The most processes that are named in a reason."""
 
 
 def has_access(found: AccountFiles, name: str, *, leaves: bool) -> bool:
-    """True where an account that ``leaves`` has a way in, or more rights than its own; where one that stays has some
-    that the agent gave it."""
+    """True where the account has access that ``revoke`` would take away. If it ``leaves``, that is any way in, sudo or
+    membership; else what the agent gave it. Raises OSError."""
     person = found.people.get(name)
     if person is None or person.uid == 0:
         return False
@@ -38,12 +38,13 @@ def has_access(found: AccountFiles, name: str, *, leaves: bool) -> bool:
     try:
         ssh = ssh_folder(person.home)
     except (UnsafePath, OSError):
-        return False  # Nothing that could be taken away: the lock has to do.
+        return False  # Its keys cannot be taken away: the lock keeps them out.
     return person.uid in ssh.lets_in if leaves else keys.updated(ssh.text, (), exclusive=False) != ssh.text
 
 
 def revoke(name: str, *, leaves: bool) -> list[str]:
-    """Takes that access away; nothing where there is none. Returns what could not be taken, a line each."""
+    """Take the access of ``has_access`` away. Returns what could not be taken, a line each. Raises OSError where nobody
+    may look."""
     found = accounts.read()
     person = found.people.get(name)
     steps: list[tuple[str, Callable[[], object]]] = [("its sudo could not be taken", lambda: sudoers.remove(name))]
@@ -68,8 +69,8 @@ def revoke(name: str, *, leaves: bool) -> list[str]:
 
 
 def remove(name: str) -> str:
-    """Revokes all access and deletes an account; its home stays. Returns why the account has to stay for now, empty
-    where it is gone."""
+    """Revoke all access of an account and delete it; its home stays. Returns why the account has to stay for now; empty
+    where it is gone. Raises OSError where the accounts cannot be read."""
     person = accounts.read().people.get(name)
     if person is None:
         return ""
@@ -77,7 +78,7 @@ def remove(name: str) -> str:
         return "it is the superuser's"
     untaken = revoke(name, leaves=True)
     with suppress(OSError):
-        departed.remember(person)  # one without any access, too, has had its number
+        departed.remember(person)  # revoke remembers none without access, whose number and home count as well
     if busy := processes(person):
         why = f"waits for {busy}"
     else:
@@ -92,7 +93,8 @@ def remove(name: str) -> str:
 
 
 def remove_group(name: str) -> None:
-    """Deletes a group; fine where it is gone, as the own group of an account goes with it. Raises DeployError."""
+    """Delete a group; fine where it is gone already: userdel deletes an account's own group with it. Raises DeployError
+    where it is root's or the primary group of an account, or groupdel fails; OSError."""
     found = accounts.read()
     if (group := found.groups.get(name)) is None:
         return
@@ -104,7 +106,8 @@ def remove_group(name: str) -> None:
 
 
 def processes(person: Person) -> str:
-    """The processes of an account, and of what it may give to containers of its own: the first few; empty for none."""
+    """The processes of an account and of its subordinate uids, which its containers run by: the first few, in words;
+    empty for none."""
     found = sorted(_pids(person))
     if not found:
         return ""
@@ -124,7 +127,7 @@ def _pids(person: Person) -> Iterator[int]:
 
 
 def _given_to(person: Person) -> Iterator[tuple[int, int]]:
-    """subuid(5)."""
+    """The ranges of subordinate uids that the account has (subuid(5)): the first one, and how many."""
     with suppress(OSError):
         for line in read_bounded(_SUBUID).decode(errors="replace").splitlines():
             whose, _, numbers = line.partition(":")

@@ -1,4 +1,4 @@
-"""The accounts of a host as its files have them: passwd(5), group(5), shadow(5) in /etc."""
+"""The accounts and groups in the host's files: passwd(5), group(5) and shadow(5) in /etc."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from agent.domain.digest import JSON
 from agent.system.files import read_bounded
 
 FIRST_ORDINARY_ID = 1000
-"""Below are system accounts and groups (login.defs(5): UID_MIN, GID_MIN of every distribution in use)."""
+"""The first number that is not of a system account or group (login.defs(5): UID_MIN, GID_MIN of every distribution in
+use)."""
 NOBODY_ID = 65534
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One line of passwd, and what shadow says of it."""
+    """One account: its line in passwd, with the password and the expiry that shadow has of it."""
 
     name: str
     uid: int
@@ -26,9 +27,9 @@ class Person:
     home: str
     shell: str
     password: str = field(default="", repr=False)
-    """The hash; ``!`` in front locks it."""
+    """The hash; a ``!`` in front locks it. Empty where shadow has no line."""
     expires_day: int | None = None
-    """Days since 1970; on and after it nobody logs in. None: never."""
+    """The first day on which nobody logs in, in days since 1970; None: never."""
 
     @property
     def is_system(self) -> bool:
@@ -36,7 +37,7 @@ class Person:
 
     @property
     def locked(self) -> bool:
-        """Against password and key alike: the password is locked and the account has expired."""
+        """True where nobody logs in by password or key: the password is locked and the account has expired."""
         return self.password.startswith(("!", "*")) and self.expires_day is not None and self.expires_day <= 1
 
 
@@ -53,7 +54,7 @@ class AccountFiles:
     groups: Mapping[str, GroupLine]
 
     def groups_of(self, name: str) -> frozenset[str]:
-        """The groups that list ``name``; not its primary one."""
+        """The groups that list ``name`` as a member. Its primary group does not."""
         return frozenset(group.name for group in self.groups.values() if name in group.members)
 
     def group_name(self, gid: int) -> str:
@@ -61,7 +62,8 @@ class AccountFiles:
 
 
 def known_elsewhere(name: str) -> bool:
-    """True where a directory service (nsswitch.conf) knows an account that is not in the files."""
+    """True where the host knows an account of that name. One that is not in the files is a directory service's
+    (nsswitch.conf)."""
     try:
         return pwd.getpwnam(name) is not None
     except KeyError:
@@ -69,7 +71,7 @@ def known_elsewhere(name: str) -> bool:
 
 
 def names_in(value: JSON) -> list[str]:
-    """The names in a list that a ledger has kept."""
+    """The names in a list that the ledger kept; empty for any other value."""
     return [name for name in value if isinstance(name, str)] if isinstance(value, (list, tuple)) else []
 
 
@@ -78,14 +80,15 @@ def is_system_id(number: int) -> bool:
 
 
 def read(etc: Path = Path("/etc")) -> AccountFiles:
-    """Raises OSError."""
+    """Read the host's accounts and groups. Raises OSError."""
     return parsed(
         *(read_bounded(etc / name).decode(errors="surrogateescape") for name in ("passwd", "group", "shadow"))
     )
 
 
 def parsed(passwd: str, group: str, shadow: str) -> AccountFiles:
-    """Lines that do not fit, such as those of NIS, are passed over."""
+    """The accounts and groups in the texts of the three files. Lines of another form, such as those of NIS, are left
+    out."""
     secrets = {fields[0]: fields for fields in _rows(shadow, 9)}
     people = {}
     for name, _, uid, gid, comment, home, shell in _rows(passwd, 7):

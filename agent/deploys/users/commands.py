@@ -9,18 +9,18 @@ from agent.errors import DeployError
 from agent.system.process import run
 
 TIMEOUT_S = 300.0
-"""usermod walks a whole home when a uid changes or a home moves."""
+"""For one program. usermod walks a whole home when a uid changes or a home moves."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowCommand:
-    """One program to run. ``input`` is for what nobody may see in ps."""
+    """One program to run. ``input`` goes to its stdin: what nobody may see in ps."""
 
     argv: tuple[str, ...]
     input: bytes | None = field(default=None, repr=False)
 
     def run(self) -> None:
-        """Raises DeployError with the program's last words."""
+        """Run the program. Raises DeployError with the reason that it gave, or where it is not on this host."""
         try:
             done = run(self.argv, timeout_s=TIMEOUT_S, input=self.input)
         except FileNotFoundError:
@@ -33,7 +33,8 @@ class ShadowCommand:
 
 
 def lock(name: str) -> ShadowCommand:
-    """A locked password keeps no key out; an account that has expired does (usermod(8), --lock)."""
+    """The command that keeps everybody out of an account. A locked password alone keeps no key out, so the account
+    expires as well (usermod(8), --lock)."""
     return ShadowCommand(("usermod", "--lock", "--expiredate=1", "--", name))
 
 
@@ -42,5 +43,6 @@ def leave_group(name: str, group: str) -> ShadowCommand:
 
 
 def set_password(name: str, value: str) -> ShadowCommand:
-    """``value`` as crypt(5) writes it, with a ``!`` in front where it is locked."""
+    """The command that sets an account's password. ``value``: a hash of crypt(5), with a ``!`` in front where it is to
+    be locked."""
     return ShadowCommand(("chpasswd", "--encrypted"), f"{name}:{value}\n".encode(errors="surrogateescape"))

@@ -27,10 +27,10 @@ from agent.system.safe_open import UnsafePath
 
 
 def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
-    """One for each resource that is not as it should be.
+    """One correction for each account and group that is not as it should be. Raises OSError.
 
-    Groups come before the accounts in them, and go after them. What must not, or cannot yet, be done to one account or
-    group is refused alone, and comes last.
+    Groups are made before the accounts, and removed after them. A change that must not be made, or cannot be made yet,
+    is refused by itself and comes last.
     """
     wanted = codec.from_plain(arguments, WantedUsers)
     found = accounts.read()
@@ -46,7 +46,8 @@ def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correcti
 
 
 def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
-    """The questions that ``corrections`` rests on. Raises UnsteadyError while an account waits for its processes."""
+    """The questions that ``corrections`` rests on. Raises UnsteadyError while an account that is to go is still there:
+    it goes when its last process ends, which no question asks for."""
     wanted, found = codec.from_plain(arguments, WantedUsers), accounts.read()
     for file in ("passwd", "group", "shadow", "nsswitch.conf", "subuid"):
         yield from about.at(f"/etc/{file}")
@@ -67,8 +68,8 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Something to do beside the account's own line: keys, sudo. ``stuck``: it will fail until a person helps.
-    ``first``: it depends on nothing, and nothing else that fails is to keep it from being done."""
+    """One part of an account's change besides its line in passwd: keys, sudo, letting it in again. ``stuck``: it fails
+    until a person helps, and is done last. ``first``: it is done before all else, so that no failure prevents it."""
 
     words: str
     action: Callable[[], object]
@@ -126,7 +127,8 @@ def _account(
 
 
 def _leaving(found: AccountFiles, person: Person) -> Correction | None:
-    """None also for one that only waits until its last process has ended: the ledger owes its removal."""
+    """The correction that removes an account. None where it has lost its access and only waits for its processes to
+    end: the ledger owes its removal."""
     if person.is_system:
         raise DeployError(
             f"{person.name} is a system account (uid {person.uid}) and is not deleted",
@@ -141,7 +143,8 @@ def _leaving(found: AccountFiles, person: Person) -> Correction | None:
 
 
 def _remove(name: str) -> str:
-    """Returns what there is to tell. Raises DeployError for what a person has to look at."""
+    """Remove an account. Returns why it stays where that is only for its processes; empty where it has gone. Raises
+    DeployError where it stays for another reason, or has access left: a person has to look at that."""
     why, found = access.remove(name), accounts.read()
     if name in found.people and (
         access.has_access(found, name, leaves=True) or not access.processes(found.people[name])
@@ -151,7 +154,7 @@ def _remove(name: str) -> str:
 
 
 def _return(person: Person | None, wanted: WantedAccount) -> Iterator[_Part]:
-    """The part that lets an account in again which was locked because it had left."""
+    """The part that lets an account in again, if the agent locked it because it had left; else nothing."""
     before = departed.account(person.name) if person is not None else None
     if person is None or before is None or wanted.locked or not person.locked or before.uid != person.uid:
         return
@@ -174,7 +177,7 @@ def _keys(person: Person | None, name: str, wanted: WantedAccount) -> Iterator[_
     try:
         now = ssh_folder(person.home) if person is not None else NOTHING
     except (UnsafePath, OSError) as error:
-        if required:  # Without keys in Git a home that cannot be looked into (a link, one on a network) need not be.
+        if required:  # Without keys in Git, a home that cannot be looked into (a link, one on a network) is left alone.
             yield _stuck("set authorized keys", error)
         return
     if not required and not (person is not None and now.is_of(person.uid)):
@@ -215,7 +218,8 @@ def _change(key: str, words: Sequence[str], lines: Sequence[str]) -> WantedChang
 
 
 def _carry_out(actions: Sequence[Callable[[], object]], by_itself: bool = False) -> str:
-    """``by_itself``: an action that fails keeps no other from being carried out. Returns what they have to tell."""
+    """Carry out the actions in order. Returns the texts that they returned, a line each. ``by_itself``: the others are
+    carried out also after one that failed. Raises DeployError for all that failed."""
     failures: list[DeployError] = []
     told: list[str] = []
     for action in actions:

@@ -1,4 +1,4 @@
-"""Accounts found against accounts wanted, as the commands of shadow's tools that make up the difference. Pure."""
+"""The difference between found and wanted accounts and groups, as commands that remove it. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _ADJUSTABLE = "only shell, groups and keys of a system account may be changed"
 
 @dataclass(frozen=True, slots=True)
 class UserDifference:
-    """``words`` for people, ``lines`` of a diff, and the commands that do away with it. ``joins``: the groups that
-    these add an account to. ``refusals``: why some of what is wanted of an account cannot be; the rest can."""
+    """A difference in ``words`` for people and ``lines`` of a diff, with the commands that remove it. ``joins``: the
+    groups that the commands add an account to. ``refusals``: the reasons why some wishes cannot be met; the commands
+    meet the others."""
 
     words: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
@@ -27,7 +28,8 @@ class UserDifference:
 
 
 def group_difference(found: AccountFiles, name: str, wanted: WantedGroup) -> UserDifference:
-    """Raises DeployError for what must not be done to a group."""
+    """The difference of one group; without commands where it is to be deleted. Raises DeployError for a change that
+    must not be made: deleting or renumbering a system group, or taking a number that another group has."""
     group = found.groups.get(name)
     if wanted.absent:
         if group is None:
@@ -60,10 +62,11 @@ def account_difference(
     given: Collection[str],
     exists: Callable[[str], bool],
 ) -> UserDifference:
-    """``groups``: those of the same deploy, made before; ``given``: those that the agent once added it to;
-    ``exists``: whether a path is there.
+    """The difference of one account that is wanted. ``groups``: the groups of the same deploy, which are made before.
+    ``given``: the groups that the agent once added the account to. ``exists``: tells if a path is there.
 
-    Raises DeployError for what must not be done to an account, and for one that cannot be made.
+    Raises DeployError for a change that must not be made to a system account, and for a new account with a wish that
+    cannot be met.
     """
     there = {*found.groups, *groups} - {group for group, its in groups.items() if its.absent}
     impossible = list(_impossible(found, name, wanted, there, exists))
@@ -81,8 +84,8 @@ def account_difference(
 def _impossible(
     found: AccountFiles, name: str, wanted: WantedAccount, there: Collection[str], exists: Callable[[str], bool]
 ) -> Iterator[tuple[DeployError, Mapping[str, Any]]]:
-    """The reasons why some of what is wanted cannot be on this host, each with the fields that leave it out. ``there``:
-    the groups."""
+    """The reasons why some wishes cannot be met on this host, each with the fields of ``wanted`` without that wish.
+    ``there``: the groups that exist, or will."""
     names = (*wanted.groups, *filter(None, [wanted.group]))
     for group in dict.fromkeys(group for group in names if group not in there):
         yield (
@@ -110,7 +113,8 @@ def _impossible(
 
 
 def _created(name: str, wanted: WantedAccount, *, has_group: bool) -> UserDifference:
-    """``has_group``: there is a group of that name, which useradd would refuse to make again."""
+    """The commands that make an account. ``has_group``: there is a group of its name already, which useradd would
+    refuse to make again."""
     primary = wanted.group or (name if has_group else None)
     settings = {
         "uid": None if wanted.uid is None else str(wanted.uid),
@@ -168,7 +172,7 @@ def _changed(
     words += [*(f"add to {group}" for group in joins), *(f"remove from {group}" for group in leaves)]
     lines += [*(f"+group: {group}" for group in joins), *(f"-group: {group}" for group in leaves)]
     options += ["--append", f"--groups={','.join(joins)}"] if joins else []
-    # What is taken away goes first: usermod may fail, such as where the account is in use.
+    # Memberships are taken away first: usermod may fail, such as where the account is in use.
     commands = [leave_group(person.name, group) for group in leaves]
     commands += [ShadowCommand(("usermod", *options, "--", person.name))] if options else []
     password = _protected(person, wanted)
@@ -187,7 +191,7 @@ def _memberships(
 
 
 def _protected(person: Person, wanted: WantedAccount) -> UserDifference:
-    """Password and lock."""
+    """The difference in password and lock. Raises DeployError where a system account has one."""
     hidden = person.password.lstrip("!")
     words: list[str] = []
     commands: list[ShadowCommand] = []
@@ -207,7 +211,7 @@ def _protected(person: Person, wanted: WantedAccount) -> UserDifference:
 
 
 def _marked(wanted: WantedAccount) -> str:
-    """The hash of its password; with a mark in front, nobody logs in with it."""
+    """The hash of its password as shadow is to have it: with ``!`` in front where the account is locked."""
     return f"{'!' if wanted.locked else ''}{wanted.password_hash}"
 
 

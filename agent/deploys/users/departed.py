@@ -1,7 +1,7 @@
 """A record of each account that the agent locked or deleted, and of each group that it deleted: a file for each.
 
-Nothing on the host says which number a kept home had an account for, or how an account was before it was locked. A
-file that is lost gives nobody anything: the owners of what lies in /home still count (``numbers``).
+Nothing else on the host says which number a deleted account had, or how an account was before it was locked. A lost
+file opens nothing to anybody: the owners of the folders in /home still count (``numbers``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _USER, _GROUP = "user-", "group-"
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """An account as it was before it was locked. ``locked``: its password was locked already."""
+    """An account as it was before the agent locked or deleted it. ``locked``: its password was locked already."""
 
     name: str
     uid: int
@@ -32,7 +32,7 @@ class Departed:
 
 
 def account(name: str, folder: Path = FOLDER) -> Departed | None:
-    """None for one that never departed, or came back."""
+    """The record of one account; None where there is none, because it never departed or came back."""
     return _read(folder / f"{_USER}{name}")
 
 
@@ -43,7 +43,7 @@ def accounts(folder: Path = FOLDER) -> Iterator[Departed]:
 
 
 def group_numbers(folder: Path = FOLDER) -> dict[str, int]:
-    """By name, the numbers that deleted groups had: files may still be theirs."""
+    """The numbers that deleted groups had, by name. Files may still belong to these."""
     found = {}
     for path in sorted(folder.glob(f"{_GROUP}*")):
         try:
@@ -54,7 +54,8 @@ def group_numbers(folder: Path = FOLDER) -> dict[str, int]:
 
 
 def remember(person: Person, folder: Path = FOLDER) -> None:
-    """As it is now, unless it is remembered already: then it is the agent who locked it since. Raises OSError."""
+    """Record the account as it is now. A record with the same uid stays: the agent may have locked the account since.
+    Raises OSError."""
     known = account(person.name, folder)
     if known is not None and known.uid == person.uid:
         return
@@ -71,7 +72,7 @@ def remember_group(name: str, gid: int, folder: Path = FOLDER) -> None:
 
 
 def forget(name: str, folder: Path = FOLDER) -> None:
-    """The account is back."""
+    """Remove the record of an account that is back. Raises OSError."""
     (folder / f"{_USER}{name}").unlink(missing_ok=True)
 
 

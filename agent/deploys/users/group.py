@@ -1,4 +1,4 @@
-"""Groups as the ledger knows them: looked at, taken away, and given back as they were."""
+"""The kind ``group``: looking at groups, removing them, and restoring them as they were."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agent.domain.ownership import LedgerEntry, Seen
 
 
 class Group(Kind):
-    """State: ``gid`` and ``members``."""
+    """The kind ``group``. Its state: ``gid`` and ``members``, the names in its line."""
 
     calm = True
 
@@ -33,7 +33,7 @@ class Group(Kind):
                 ShadowCommand(("groupmod", f"--gid={gid}", "--", entry.name)).run()
             return
         if state_left(entry) is not None:
-            return  # Not the agent's doing.
+            return  # The agent left it there: somebody else deleted it since.
         ShadowCommand(("groupadd", f"--gid={gid}", "--", entry.name)).run()
         if members := [name for name in accounts.names_in(before.get("members")) if name in found.people]:
             ShadowCommand(("gpasswd", f"--members={','.join(members)}", "--", entry.name)).run()

@@ -1,6 +1,6 @@
 """Lines of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). Pure.
 
-The agent's stand between two markers, so that one which leaves Git can be told from one that a person put there.
+The agent's lines stand between two markers. So a key that left Git can be told from one that a person put there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _BLOCK = "keys"
 
 
 def updated(text: str, keys: Iterable[str], *, exclusive: bool) -> str:
-    """``text`` of an authorized_keys file with ``keys`` in it, and no other in the agent's block.
+    """``text`` of an authorized_keys file with ``keys`` in it, and no others in the agent's block.
 
-    A line outside the block that has one of them with the same options is a person's: it counts, and stays. With
-    other options it gives way: sshd goes by the first line with a key, and that one could allow more than is wanted.
-    Other lines stay, unless ``exclusive``. Where a marker was lost, nobody knows which were whose: those that are
-    wanted are the agent's again.
+    A line outside the block with one of the keys and the same options is a person's: it stays, and the block leaves
+    that key out. With other options the line is removed: sshd takes the first line with a key, and that one could
+    allow more than is wanted. Other lines stay, unless ``exclusive``. Where a marker was lost, nobody knows whose the
+    lines are: all lines with a wanted key go, and the block has these keys again.
     """
     wanted = {_identity(key): key for key in keys}
     torn = _is_torn(BlockEdit(_BLOCK, None).found(text))
@@ -44,7 +44,7 @@ def _entries(text: str) -> list[str]:
 
 
 def _is_torn(found: str) -> bool:
-    """True where the block that was found has a marker without its partner."""
+    """True where ``found``, the block in the file, has a marker without its partner."""
     return found.count(" BEGIN hostwright ") != found.count(" END hostwright ")
 
 
@@ -55,7 +55,7 @@ def _contradicts(line: str, wanted: Mapping[str, str]) -> bool:
 
 
 def _identity(line: str) -> str:
-    """Type and content of the key in a line; empty for a line without one."""
+    """Type and content of the key in a line, without options and comment; empty for a line without a key."""
     match = None if line.lstrip().startswith("#") else KEY.search(line)
     return f"{match['type']} {match['blob']}" if match else ""
 

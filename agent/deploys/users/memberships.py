@@ -1,7 +1,7 @@
-"""A record of the groups that the agent added an account to: a file for each account, a name on each line.
+"""A record of the groups that the agent added an account to: a file for each account, a group's name on each line.
 
-Nothing on the host says who made somebody a member. What Git gave and gives no more is to be taken away, what an
-administrator gave is not. A file that is lost takes nothing away: its memberships stay.
+Nothing else on the host says who made somebody a member. A membership that Git gave and gives no more is taken away;
+one that an administrator gave stays. Where a file is lost, its memberships stay.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOLDER = Paths().var / "memberships"
 
 
 def given(account: str, folder: Path = FOLDER) -> frozenset[str]:
-    """Raises OSError where nobody may look."""
+    """The groups that the agent added the account to. Raises OSError where the record cannot be read."""
     try:
         return frozenset(read_bounded(folder / account).decode(errors="replace").split())
     except FileNotFoundError:
@@ -24,7 +24,8 @@ def given(account: str, folder: Path = FOLDER) -> frozenset[str]:
 
 
 def remember(account: str, groups: Collection[str], folder: Path = FOLDER) -> None:
-    """These and no others. To be called before the account is added to them: one too few would stay for ever."""
+    """Record these groups and no others. Call it before the account is added to them: a membership that is not recorded
+    is never taken away. Raises OSError."""
     if groups:
         make_private_folder(folder)
         write_atomic(folder / account, "".join(f"{group}\n" for group in sorted(groups)).encode())

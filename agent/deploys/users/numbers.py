@@ -1,6 +1,6 @@
-"""Numbers for new accounts and groups: none that owns what an earlier one left behind.
+"""Numbers for new accounts and groups, which own nothing that an earlier account or group left behind.
 
-useradd(8) gives the number of the account that was deleted last to the next one, and with it that one's home and keys.
+useradd(8) gives a new account the number of the account that was deleted last, and with it that one's home and keys.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ HOMES = Path("/home")
 _LOGIN_DEFS = Path("/etc/login.defs")
 _SETTING = re.compile(r"^\s*(\w+)\s+(\d+)\s*$", re.MULTILINE)
 _ORDINARY, _SYSTEM = (1000, 60000), (100, 999)
-"""First and last numbers of accounts and groups, where login.defs(5) is silent."""
+"""The first and the last number of accounts and groups, where login.defs(5) says none."""
 
 
 class Numbering:
-    """Numbers for the accounts and groups that one deploy makes: none that is taken, wanted, or owns what an earlier
-    one left behind."""
+    """Numbers for the accounts and groups that one deploy makes. It gives no number that is taken, that the deploy
+    wants elsewhere, or that owns what an earlier account or group left behind."""
 
     def __init__(self, found: AccountFiles, wanted: WantedUsers) -> None:
         self._found = found
@@ -43,11 +43,11 @@ class Numbering:
         return replace(wanted, gid=self._next("GID", system=wanted.system)) if wanted.gid is None else wanted
 
     def account(self, name: str, wanted: WantedAccount) -> WantedAccount:
-        """Who comes back gets the number that the account had. Raises DeployError where the wanted one owns somebody
-        else's home."""
+        """``wanted`` with a uid, if it has none: the one that the account had before it departed, if nobody has it now;
+        else a new one, or None where useradd may choose. Raises DeployError where the uid owns somebody else's home."""
         before = departed.account(name)
         uid = wanted.uid
-        # Only another account stands against it: a group may have had the same number all along.
+        # Only accounts are asked (not groups): a group may have had the same number all along.
         if uid is None and before is not None and before.uid not in self._uids:
             uid = before.uid if is_system_id(before.uid) or not wanted.system else None
         home = self._left_behind[0].get(uid) if uid is not None else None
@@ -64,7 +64,8 @@ class Numbering:
         return replace(wanted, uid=uid)
 
     def _next(self, kind: str, *, system: bool) -> int | None:
-        """A number that nobody has or had; None where whoever makes the account may choose."""
+        """A number that nobody has or had. None where nothing was left behind, so that useradd or groupadd may choose,
+        and where no number is free."""
         homes, others = self._left_behind
         if not homes and not others:
             return None
@@ -78,9 +79,9 @@ class Numbering:
 
     @cached_property
     def _left_behind(self) -> tuple[Mapping[int, str], Collection[int]]:
-        """Numbers that nobody has any more: by number, a home that it owns; and others that may own files anywhere (a
-        group's, those of accounts without a home). The owners of what lies in ``HOMES`` count, whoever deleted their
-        accounts."""
+        """The numbers that no account or group has any more. First those that own a home, with its path; then others
+        that may own files anywhere (of groups, of accounts without a home). The owners of the folders in ``HOMES``
+        count, whoever deleted their accounts."""
         gone, groups = tuple(departed.accounts()), departed.group_numbers()
         uids = {person.uid for person in self._found.people.values()}
         gids = {group.gid for group in self._found.groups.values()}
@@ -100,8 +101,8 @@ class Numbering:
 
 
 def require_own_home(found: AccountFiles, name: str, wanted: WantedAccount) -> None:
-    """Raises DeployError where the home that an account has, or is to have, is somebody else's. It may be shared on
-    purpose: with root, a system account, or another account of the same home."""
+    """Raise DeployError if the home that an account has, or is to have, belongs to somebody else. Root, a system
+    account or another account with the same home may own it: they share it on purpose."""
     person = found.people.get(name)
     uid = wanted.uid if person is None else person.uid
     home = (wanted.home or f"{HOMES}/{name}") if person is None else person.home
@@ -128,7 +129,8 @@ def _folder(path: str) -> os.stat_result | None:
 
 
 def _limits(kind: str, default: tuple[int, int]) -> tuple[int, int]:
-    """The first and the last number of a ``kind``, as login.defs(5) calls it."""
+    """The first and the last number of a ``kind`` (UID, SYS_GID …, as login.defs(5) calls it); ``default`` where
+    login.defs says none."""
     try:
         said = dict(_SETTING.findall(read_bounded(_LOGIN_DEFS).decode(errors="replace")))
     except OSError:

@@ -5,9 +5,9 @@
         bob: {absent: true}
         groups: {dev: {gid: 1200}}
 
-Every name on the first level is an account, but for ``accounts`` and ``groups``, which hold what they say.
-What an entry does not mention is left as it is; what the agent once gave it (keys, groups, sudo) and the entry
-mentions no more is taken away.
+Every name on the first level is an account, except ``accounts`` and ``groups``, which hold what they say.
+A property that an entry does not mention is left as it is. Keys, groups and sudo that the agent once gave and the
+entry mentions no more are taken away.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ ID_LIMIT = 2**32 - 2
 """The highest uid and gid; the one above means "none" to the kernel."""
 
 SUDO_PACKAGE = "package:sudo"
-"""So called by every distribution."""
+"""The package of sudo, which every distribution calls so."""
 
 
 Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})]
-"""Written ``2027-03-31``."""
+"""A day, written like ``2027-03-31``."""
 
 
 def _name(name: str) -> str:
@@ -46,7 +46,7 @@ def _name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-"""useradd(8), "CAVEATS"; no dots, because sudo passes over drop-ins with one."""
+"""The name of an account or a group (useradd(8), "CAVEATS"). It has no dots: sudo ignores drop-ins with one."""
 
 FieldPath = Annotated[
     str, checked(re.compile(r"/[^:\n\0]*").fullmatch, "an absolute path", "begin it with / and leave out colons")
@@ -135,7 +135,7 @@ class AccountEntry(NamedEntry):
 
 
 _KINDS = {"group": "groups", "user": "accounts"}
-"""By kind of resource, the level that holds those."""
+"""The level that holds the resources of each kind."""
 
 
 class UsersSpec(ByName):
@@ -178,6 +178,7 @@ class UsersSpec(ByName):
 
 
 def _arguments(entry: NamedEntry) -> dict[str, Any]:
-    """``entry`` as arguments. A person who goes needs no password: a secret that cannot be read is not to keep them."""
+    """``entry`` as arguments; without a password where the account goes: a secret that cannot be read must not keep it
+    from going."""
     said = entry.model_dump(mode="json")
     return said | {"password_hash": None} if said["absent"] and said.get("password_hash") else said

@@ -1,4 +1,4 @@
-"""~/.ssh of an account: read by root, written as the account, by descriptors that lead nowhere out of the home."""
+"""~/.ssh of an account: read by root and written as the account, by descriptors that never lead out of the home."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ASIDE = ".revoked"
 
 _SSH, _KEYS = ".ssh", "authorized_keys"
 _KEY_FILES = (_KEYS, "authorized_keys2")
-"""The files that sshd reads by default (sshd_config(5), AuthorizedKeysFile). An account that has
-expired gets in by no other file either."""
+"""The files that sshd reads by default (sshd_config(5), AuthorizedKeysFile). Keys in other files let nobody in either
+once the account has expired."""
 
 
 _ABSENT = AtPath()
@@ -31,7 +31,8 @@ _ABSENT = AtPath()
 
 @dataclass(frozen=True, slots=True)
 class SshFolder:
-    """The folder and the file of keys in a home, each as found. ``lets_in``: the owners (uid) of files with keys."""
+    """~/.ssh and authorized_keys of a home, each as found. ``lets_in``: the owners (uid) of the files of keys that are
+    not empty."""
 
     folder: AtPath = _ABSENT
     file: AtPath = _ABSENT
@@ -42,11 +43,13 @@ class SshFolder:
         return (self.file.content or b"").decode(errors="surrogateescape")
 
     def is_of(self, uid: int) -> bool:
-        """True where there is a file, and it is that account's: two may share a home, and we write as the account."""
+        """True where there is an authorized_keys file of that account: two accounts may share a home, and the agent
+        writes as the account."""
         return self.file.status is not None and self.file.status.st_uid == uid
 
     def proper(self, uid: int) -> bool:
-        """True where sshd would accept modes and owners (StrictModes), and they are as we write them."""
+        """True where folder and file, as far as they are there, have the mode that the agent gives them and belong to
+        ``uid``. sshd accepts these (StrictModes)."""
         return all(
             found.status is None or (found.mode == mode and found.status.st_uid == uid)
             for found, mode in ((self.folder, SSH_MODE), (self.file, KEYS_MODE))
@@ -57,7 +60,8 @@ NOTHING = SshFolder()
 
 
 def ssh_folder(path: str) -> SshFolder:
-    """Look into the home at ``path``. Raises OSError, and UnsafePath where following it could lead out of the home."""
+    """Look at ~/.ssh in the home at ``path``. Raises OSError, and UnsafePath where a link could lead out of the home,
+    something else is in the place of a folder or a file, or authorized_keys is too large."""
     try:
         with folder(None, path.strip("/"), root_links=True) as home:
             found = _required(look(home, _SSH, read=False), stat.S_IFDIR, f"{path}/{_SSH}")
@@ -75,13 +79,14 @@ def ssh_folder(path: str) -> SshFolder:
 
 
 def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
-    """Brings the account's authorized_keys up to date, as that user. Raises DeployError."""
+    """Put the ``wanted`` keys into the account's authorized_keys, done as that user. ``exclusive``: see
+    ``keys.updated``. Raises DeployError."""
 
     def work(user: LocalUser, home: int) -> None:
         now = ssh_folder(user.home)
         text = keys.updated(now.text, wanted, exclusive=exclusive)
         if not wanted and text == now.text:
-            return  # Nothing of ours is in there.
+            return  # No key of ours is in the file.
         private = Attributes(SSH_MODE, user.uid, user.gid)
         if now.folder.status is None:
             put_folder(home, _SSH, private, backup=False)
@@ -95,7 +100,7 @@ def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
 
 
 def put_keys_aside(name: str) -> None:
-    """Takes the account's keys out of sshd's sight, whoever put them there; they lie beside, for whoever asks. Done as
+    """Rename the account's files of keys, whoever wrote them, so that sshd does not read them; nothing is lost. Done as
     that user. Raises DeployError."""
 
     def work(user: LocalUser, home: int) -> None:
@@ -109,8 +114,9 @@ def put_keys_aside(name: str) -> None:
 
 
 def put_back(name: str, image: bytes | None, keys_mode: int | None, ssh_mode: int | None) -> None:
-    """Makes authorized_keys ``image``, or nothing, and both modes as given. A ~/.ssh without a mode was not there: it
-    goes again, if nothing else is in it. Done as that user. Raises DeployError."""
+    """Give authorized_keys the content ``image`` and the mode ``keys_mode``; remove it where either is None. Give
+    ~/.ssh the mode ``ssh_mode``; None: it was not there, so remove it if it is empty. Done as that user. Raises
+    DeployError."""
 
     def work(user: LocalUser, home: int) -> None:
         with folder(home, _SSH, root_links=False) as ssh:
@@ -127,7 +133,8 @@ def put_back(name: str, image: bytes | None, keys_mode: int | None, ssh_mode: in
 
 
 def _as_owner(name: str, work: Callable[[LocalUser, int], None], *, home_needed: bool = True) -> None:
-    """Runs ``work`` as the account, with its home open. Raises DeployError."""
+    """Run ``work`` as the account, with a descriptor of its home. ``home_needed`` False: nothing is done where there is
+    no home. Raises DeployError."""
     user = LocalUser.named(name)
 
     def done() -> None:
@@ -142,7 +149,7 @@ def _as_owner(name: str, work: Callable[[LocalUser, int], None], *, home_needed:
 
 
 def _put_aside(ssh: int, file: str) -> None:
-    """Under a name that nobody can guess, where the account has put something in the way of the usual one."""
+    """Rename a file of keys. Where a folder is in the way of the usual name, it gets one that nobody can guess."""
     with suppress(FileNotFoundError):
         try:
             os.rename(file, f"{file}{ASIDE}", src_dir_fd=ssh, dst_dir_fd=ssh)

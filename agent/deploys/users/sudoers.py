@@ -1,4 +1,4 @@
-"""The drop-in of sudoers(5) that an account has from the agent."""
+"""The drop-in of sudoers(5) that the agent writes for an account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _TIMEOUT_S = 60.0
 
 
 def look(name: str) -> tuple[str | None, bool]:
-    """The text of the account's drop-in, None without one, and whether its mode and owner are right."""
+    """The text of the account's drop-in (None: there is none, empty: it cannot be read), and True where its mode and
+    owner are right."""
     path = drop_in(name)
     try:
         text = read_bounded(path).decode(errors="replace")
@@ -34,8 +35,9 @@ def is_there(name: str) -> bool:
 
 
 def write(name: str, text: str) -> str:
-    """Returns what it has to tell, mostly nothing. Raises DeployError where sudo would not understand it: a wrong file
-    there switches sudo off for everybody."""
+    """Write the account's drop-in, after visudo has checked it: a wrong file there switches sudo off for everybody.
+    Returns a remark where there is no visudo, else an empty text. Raises DeployError where sudo is not on this host or
+    would not understand the text."""
     if not FOLDER.is_dir():
         hint = "install it in a deploy before this one (`packages: {present: [sudo]}`)"
         raise DeployError(f"{name}: sudo is not on this host", hint=hint)
@@ -49,7 +51,7 @@ def write(name: str, text: str) -> str:
 
 
 def remove(name: str) -> None:
-    """Also the folder of drop-ins, where that had to outlive sudo for this one."""
+    """Remove the account's drop-in; and the folder of drop-ins, where sudo has gone and the folder is empty then."""
     drop_in(name).unlink(missing_ok=True)
     gone = not (FOLDER.parent / "sudoers").exists() and FOLDER.is_dir()
     if gone and not any(FOLDER.iterdir()):

@@ -1,7 +1,7 @@
-"""Accounts as the ledger knows them: looked at, taken away, and given back as they were.
+"""The kind ``user``: looking at accounts, removing them, and restoring them as they were.
 
-A home always stays. What shadow has of a password is remembered like the rest, in the ledger, which root alone can
-read: who gives an account back gives back its password.
+A home always stays. The hash of the password is kept like the rest in the ledger, which only root can read: restoring
+an account restores its password.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _KEYS = ("keys", "keys_mode", "ssh_mode")
 
 
 class User(Kind):
-    """State: the fields of passwd(5) and shadow(5), ``groups`` besides the primary one, ``sudo`` (whether there is a
-    drop-in of ours), ``ssh_mode`` of ~/.ssh, ``keys_mode`` and ``keys`` of authorized_keys (its sha256, ``unseen``
-    where nobody may look). The image is the content of authorized_keys."""
+    """The kind ``user``. Its state: ``_FIELDS`` of passwd(5) and shadow(5); ``groups`` besides the primary one;
+    ``sudo``, True where there is a drop-in of ours; ``ssh_mode``, the mode of ~/.ssh; ``keys_mode`` and ``keys``, mode
+    and sha256 of authorized_keys (``UNSEEN`` where nobody may look). The image is the content of authorized_keys."""
 
     calm = True
 
@@ -38,7 +38,7 @@ class User(Kind):
         found = accounts.read()
         person = found.people.get(name)
         if person is None:
-            # Those of a directory service are never ours, though nothing of them is in the files.
+            # An account of a directory service is in none of the files, and is never ours.
             return unseen("it comes from a directory service") if accounts.known_elsewhere(name) else None
         state: dict[str, JSON] = {field: getattr(person, field) for field in _FIELDS}
         state |= {"groups": sorted(found.groups_of(name)), "sudo": sudoers.is_there(name)}
@@ -61,8 +61,8 @@ class User(Kind):
         return " and ".join(moved)
 
     def remove_one(self, entry: LedgerEntry) -> None:
-        """Whoever has such an account loses sudo, keys, memberships and the way in at once, also where the account
-        has to stay until its last process has ended. Homes stay."""
+        """Delete the account; its home stays. It loses sudo, keys, memberships and every way in at once, also where it
+        has to stay until its last process has ended. Raises DeployError with why it has to stay."""
         if why := access.remove(entry.name):
             raise DeployError(why)
         sudoers.remove(entry.name)
@@ -79,12 +79,14 @@ class User(Kind):
         return access.revoke(entry.name, leaves=_goes(entry))
 
     def release(self, entry: LedgerEntry) -> None:
-        """Its sudo, the memberships that Git gave it, and its block of keys go."""
+        """Remove the account's sudo, the memberships that the agent gave it, and the agent's block of keys. Raises
+        DeployError."""
         if untaken := access.revoke(entry.name, leaves=False):
             raise DeployError("; ".join(untaken))
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
-        """Groups, a password and keys that somebody else gave the account since the agent left it stay."""
+        """Give the account back as it was before. Groups, a password and keys that somebody else gave it after the
+        agent stay. Raises DeployError."""
         name, before, left = entry.name, state_before(entry), state_left(entry)
         if name not in accounts.read().people:
             if left is not None:
@@ -107,12 +109,12 @@ class User(Kind):
 
 
 def _goes(entry: LedgerEntry) -> bool:
-    """True where the account itself goes when its entry does."""
+    """True where the account itself is deleted with its entry."""
     return entry.owed or entry.origin is Origin.CREATED
 
 
 def _create(name: str, before: ResourceState) -> None:
-    """An account with its old numbers; its home is where it was left."""
+    """Make an account with its old numbers and the path of its old home, which is still there. Raises DeployError."""
     gid = before["gid"]
     if not any(group.gid == gid for group in accounts.read().groups.values()):
         ShadowCommand(("groupadd", f"--gid={gid}", "--", name)).run()
@@ -121,8 +123,8 @@ def _create(name: str, before: ResourceState) -> None:
 
 
 def _as_before(found: AccountFiles, name: str, before: ResourceState, left: ResourceState) -> WantedAccount:
-    """The account with its lines in passwd, shadow and group as before. Of a system account, the agent changes shell
-    and groups only."""
+    """The account as it was before, with the groups that somebody else gave it since ``left``. Of a system account only
+    shell and groups: the agent changes nothing else."""
     now, was = found.groups_of(name), set(names_in(before["groups"]))
     given = set(names_in(left.get("groups"))) if left else set(now)
     groups = tuple(sorted(((now - (given - was)) | was) & set(found.groups)))
@@ -141,8 +143,8 @@ def _as_before(found: AccountFiles, name: str, before: ResourceState, left: Reso
 
 
 def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
-    """authorized_keys as it was; where somebody changed it since, only what the agent put there goes. Raises
-    DeployError, then too."""
+    """Put authorized_keys back as it was. Where somebody changed it since, only the agent's lines are removed. Raises
+    DeployError where the file is not as it was after that."""
     name, before, left, now = entry.name, state_before(entry), state_left(entry) or {}, User().look(entry.name)
     if now is None or UNSEEN in (before.get("keys"), now.state.get("keys")):
         return

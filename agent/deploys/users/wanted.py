@@ -1,4 +1,4 @@
-"""Accounts and groups as they are to be: the arguments of the deploy, read in the engine."""
+"""Accounts and groups as they are to be: the deploy's arguments as types, for the engine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datetime import date
 SUDO_RULE = "ALL=(ALL:ALL) ALL"
 NEVER = "never"
 PASSWORD_HASH = re.compile(r"\$[A-Za-z0-9]+\$[A-Za-z0-9./$=,-]+")
-"""crypt(5): $id$…; nothing older is accepted."""
+"""A hash of crypt(5) of the form ``$id$…``. The older forms are not accepted."""
 
 _EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class WantedGroup:
-    """``GroupEntry`` says what the fields mean."""
+    """A group as it is to be; ``GroupEntry`` says what the fields mean."""
 
     gid: int | None = None
     system: bool = False
@@ -26,7 +26,8 @@ class WantedGroup:
 
 @dataclass(frozen=True, slots=True)
 class WantedAccount:
-    """``AccountEntry`` says what the fields mean. ``expires``: a day as ISO 8601 writes it, or ``NEVER``."""
+    """An account as it is to be; ``AccountEntry`` says what the fields mean. ``expires``: a day in ISO 8601, or
+    ``NEVER``."""
 
     uid: int | None = None
     group: str | None = None
@@ -46,23 +47,23 @@ class WantedAccount:
 
     @property
     def expiry(self) -> str:
-        """The day on which it expires as shadow's tools take it; empty for never."""
+        """The day on which it expires, for the options of shadow's tools; empty for never, or where none is wanted."""
         return self.expires if self.expires is not None and self.expires != NEVER else ""
 
     @property
     def expires_day(self) -> int | None:
-        """Days from 1970 to that day, as in shadow(5); None for never."""
+        """The day of ``expiry`` in days since 1970, as in shadow(5); None where that is empty."""
         return (date.fromisoformat(self.expiry) - _EPOCH).days if self.expiry else None
 
 
 @dataclass(frozen=True, slots=True)
 class WantedUsers:
-    """Both by name."""
+    """All accounts and groups of the deploy, by name."""
 
     accounts: Mapping[str, WantedAccount] = field(default_factory=dict)
     groups: Mapping[str, WantedGroup] = field(default_factory=dict)
 
 
 def day_named(number: int | None) -> str:
-    """``WantedAccount.expires`` of a day in shadow(5)."""
+    """The value of ``WantedAccount.expires`` for a day in shadow(5)."""
     return NEVER if number is None else date.fromordinal(_EPOCH.toordinal() + number).isoformat()
