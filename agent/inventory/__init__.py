@@ -6,7 +6,7 @@
 ``arguments`` what a play says of a deploy, as the types of the deploy's kind                   → Spec, Check
 ``merge_plays`` all plays of one host, rendered and merged                                      → HostDeploy
 ``fleet`` ``tools`` ``lock``  the three other files                                             → Fleet, Tool, Lock
-``other_repositories``  files of pinned repositories, as far as they are here                    → Tree
-``lint``      mistakes although each file can be read
+``other_repositories``  the files of pinned repositories that are on this machine                → Tree
+``lint``      mistakes that show only when files are compared, and files that nobody reads
 ``complaint`` ``validation`` ``source``  where a file lies, and how a person is told what is wrong in it
 """

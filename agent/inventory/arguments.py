@@ -36,8 +36,8 @@ def read_spec(mention: Mention, arguments: Value, complaints: Complaints) -> Spe
 
 
 def read_checks(mention: Mention, entries: Value, complaints: Complaints) -> tuple[Check, ...]:
-    """``entries`` as health checks; without those that are templates where no host's values are known. Raises
-    Complained."""
+    """``entries`` as health checks. Entries that are templates are left out where ``complaints`` are about no host.
+    Raises Complained."""
     path = (*mention.path[:-1], "health")
     if entries is None:
         return ()
@@ -70,8 +70,8 @@ def _check(mention: Mention, entry: Value, node: Node, path: Path, complaints: C
 
 
 def read_constants(mention: Mention, complaints: Complaints) -> Mention | None:
-    """``mention`` with what is the same for every host, read: arguments and checks without a template. None after a
-    complaint."""
+    """``mention`` with its arguments and its checks read where they hold no template: they are the same for every
+    host. None after a complaint."""
     own, spec, checks = Complaints(), None, tuple[Check, ...]()
     with suppress(Complained):
         if mention.source is None and not validation.is_template(mention.arguments):

@@ -73,19 +73,19 @@ class Complained(Exception):
 
 @dataclass(slots=True)
 class Complaints:
-    """A collection of complaints, all about ``host`` where it names one. The same complaint for several hosts is kept
-    once. A URL that one quotes is kept without its password: logs of CI have more readers than the repository."""
+    """A collection of complaints, about ``host`` unless that is empty. The same complaint about several hosts is kept
+    once. Passwords are taken out of URLs that complaints quote: logs of CI have more readers than the repository."""
 
     host: str = ""
     unseen: dict[str, HostwrightError] = field(default_factory=dict)
-    """Other repositories that are not here, so that nobody knows what is wrong with what they hold: by message."""
+    """Errors about other repositories that are not here or cannot be read, by message. Their files are not checked."""
     _found: dict[Complaint, list[str]] = field(default_factory=dict)
 
     def add(self, position: Position, path: Path, problem: str, remedy: str, *, host: str = "") -> None:
         self.put(Complaint(position, key_path(path), problem, remedy, host or self.host))
 
     def refuse(self, position: Position, path: Path, problem: str, remedy: str) -> NoReturn:
-        """``add`` it and raise Complained."""
+        """Add the complaint and raise Complained."""
         self.add(position, path, problem, remedy)
         raise Complained
 
@@ -97,7 +97,7 @@ class Complaints:
         self._found.setdefault(said, []).append(complaint.host)
 
     def take(self, error: YamlError | ComplaintsError) -> None:
-        """Add the complaints of another reader."""
+        """Add the complaints, or the problems of the YAML, that ``error`` holds."""
         if isinstance(error, ComplaintsError):
             for complaint in error.complaints:
                 self.put(complaint)
@@ -107,8 +107,8 @@ class Complaints:
 
     @contextmanager
     def of(self, place: Node | Position, path: Path = ()) -> Iterator[None]:
-        """Add each fault of a Mistake about the value at ``place``, to which ``path`` leads; of a node where it lies
-        inside."""
+        """Turn a Mistake raised within into complaints about the value at ``place``, to which ``path`` leads. Where
+        ``place`` is a node, each fault gets the position of the value inside that it is about."""
         try:
             yield
         except Mistake as mistake:
@@ -126,7 +126,8 @@ class Complaints:
 
     @property
     def sorted(self) -> tuple[Complaint, ...]:
-        """All complaints by place. Of two about the same place, one is enough that says more of the way there."""
+        """All complaints, sorted by place. One without a key path is left out where another has its place and
+        problem."""
         placed = {(found.position, found.problem) for found in self._found if found.path}
         return tuple(
             sorted(
@@ -138,7 +139,7 @@ class Complaints:
 
     @property
     def errors(self) -> tuple[HostwrightError, ...]:
-        """All complaints as one error, and what is ``unseen``."""
+        """One error for all complaints, if there are any, and the errors in ``unseen``."""
         complained = (ComplaintsError(found),) if (found := self.sorted) else ()
         return (*complained, *self.unseen.values())
 

@@ -1,4 +1,4 @@
-"""One inventory as a whole: turns the files of a config repo into what each host should be.
+"""One inventory as a whole: the deploys of each host, from the files of a config repo.
 
 hosts.yaml, group_vars, host_vars ─Inventory→ ┐
 site.yaml ─plays→ ─────────────────────────── ┼→ merge ─HostDeploy→
@@ -43,7 +43,7 @@ __all__ = ["Environment", "HostDeploy", "HostSources"]
 
 
 ConcreteDeploys = tuple[tuple[HostDeploy, Concrete | None], ...]
-"""A host's deploys, in order, and of each what it wants; None beside a deploy file."""
+"""The deploys of a host in order, each built-in with its concrete arguments; None beside a deploy file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ class Environment:
     others: OtherRepositories
     recipients: Recipients
     pinned: bool
-    """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
+    """True if there were no complaints about tools.yaml and lock.yaml. Otherwise a missing pin is no complaint."""
     fleet_read: bool
-    """Whether ``fleet`` is what fleet.yaml says: else it has the defaults."""
+    """True if there were no complaints about fleet.yaml. Otherwise ``fleet`` may hold the defaults."""
 
     def __post_init__(self) -> None:
         self.pins = self.lock.pins(self.tools)
@@ -122,11 +122,12 @@ class Environment:
         yield from (f"{complaint}".removeprefix(folder) for complaint in self.audit())
 
     def audit(self) -> Iterator[Complaint]:
-        """All that is wrong with whom the files of secrets were made for. No host stops for it."""
+        """A complaint about each file of secrets that somebody cannot read who should, or can read who should not. No
+        host stops for one."""
         return audit(self.secrets, self.recipients, self.lock.secrets)
 
     def idle(self) -> dict[str, str]:
-        """Deploys of plays whose pattern matches no host: by name, the play and its pattern in words."""
+        """The deploys of plays whose pattern matches no host: by name, a sentence about the play and its pattern."""
         return {
             mention.name: f"{play.position} is for hosts: {play.hosts}, which matches no host of the inventory"
             for play, hosts in self._plays
@@ -137,8 +138,8 @@ class Environment:
     def each(
         self, complaints: Complaints, hosts: Iterable[str] | None = None
     ) -> Iterator[tuple[str, ConcreteDeploys | None]]:
-        """Each host, or each of ``hosts``, with what ``concrete`` returns, or None when it fails. What it would raise
-        goes to ``complaints``."""
+        """Each host, or each of ``hosts``, with the result of ``concrete``; None where that fails or a file about the
+        host could not be read. Errors go to ``complaints``."""
         for host in self.inventory.hosts if hosts is None else hosts:
             own = Complaints(host)
             found = self._concretes(own) if self.inventory.knows(host) else None
@@ -189,7 +190,7 @@ class Environment:
         return self._values[host]
 
     def _deploys(self, complaints: Complaints) -> tuple[HostDeploy, ...]:
-        """The deploys of the host that ``complaints`` is about, as all below."""
+        """The deploys of the host that ``complaints`` is about. Mistakes go to ``complaints``."""
         host = complaints.host
         try:
             values = self.values(host)
@@ -242,13 +243,13 @@ class Environment:
         return None
 
     def _require_readable(self, deploy: HostDeploy, value: Mapping[str, JSON], complaints: Complaints) -> None:
-        """Complain of secrets that the host may not read: ``hostvars`` hands over what other hosts may."""
+        """Complain of secrets in ``value`` that the host may not read. They can only come from ``hostvars``."""
         if self._hostvars.asked:
             with complaints.of(*deploy.place(())):
                 self.secrets.require_readable(canonical(value).decode(), complaints.host)
 
     def _require_in_place(self, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
-        """Complain of a secret in a place that may be read by others than the host's root."""
+        """Complain of a secret in a place that others than the host's root may read."""
         keys = [resource.key for resource in (*concrete.resources, *concrete.claims)]
         exposed = None if deploy.spec is None else deploy.spec.exposed(concrete.arguments)
         at = sealed_at(exposed)

@@ -1,7 +1,7 @@
 """fleet.yaml: rhythm, trust, status, windows and suspensions of a fleet. All keys are optional.
 
-This version reads some keys that only a later version honours. It refuses every value but their default: nobody shall
-believe in waves that do nothing. The version that honours a key deletes its row in ``NOT_IN_FORCE``.
+This version reads some keys that only a later version honours. It refuses every value but their default, so that nobody
+relies on waves that do nothing. The version that honours a key deletes its row in ``NOT_IN_FORCE``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NOT_IN_FORCE = (("status", "shards"), ("waves",), ("metrics",), ("notify",))
 
 
 INSTANT = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})"
-"""ISO 8601 as people write it; YAML's own timestamps become so."""
+"""ISO 8601 as people write it. The reader of YAML gives YAML's own timestamps in this form too."""
 
 
 def _instant(value: object) -> int:
@@ -149,7 +149,7 @@ class StatusSettings(ExactlyWritten):
 
 
 class Suspend(ExactlyWritten):
-    """Hosts that aim at nothing new. ``until`` is in seconds since the epoch; None means until this entry goes."""
+    """Hosts that take nothing new. ``until`` is in seconds since the epoch; None means until this entry is removed."""
 
     hosts: Pattern
     reason: Annotated[str, Field(min_length=1, max_length=500)]
@@ -158,7 +158,7 @@ class Suspend(ExactlyWritten):
 
 
 class WindowSettings(ExactlyWritten):
-    """When hosts may take what Git newly wants."""
+    """A time window in which hosts may take what is new in Git."""
 
     hosts: Pattern
     days: Annotated[tuple[Day, ...], Field(strict=False)] = ()
@@ -229,7 +229,7 @@ def _listen(written: str) -> str:
 
 
 class WebhookSettings(ExactlyWritten):
-    """Where a forge may say that something was pushed."""
+    """The address at which a forge may say that something was pushed."""
 
     listen: Annotated[str, AfterValidator(_listen)]
     """address and port of the host: 127.0.0.1:9443"""
@@ -275,8 +275,8 @@ def read_fleet(tree: Tree, name: str) -> Fleet:
 
 
 def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node | None]:
-    """The fleet, and the node of the file for positions. With mistakes, which go to ``complaints``: the defaults and
-    None."""
+    """The fleet, and the node of the file for positions; the defaults and None where there is no valid file. Mistakes
+    go to ``complaints``."""
     root = source.mapping(FLEET_FILE, complaints, "write `schedule: …` and the like")
     fleet = validation.validated(Fleet, root, complaints) if root is not None else None
     if root is None or fleet is None:

@@ -1,4 +1,4 @@
-"""A host put into a group of a hosts file, or taken out of all, with the file's comments and order as they are."""
+"""The text of a hosts file with a host added to a group, or removed from all groups. Comments and order stay."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _EMPTY = re.compile(r"(?P<key>\s*hosts:)\s*(\{\s*\}|null|~)?(?P<comment>\s*(#.*)
 
 
 def with_host(text: str, group: str, host: str) -> str | None:
-    """The YAML hosts file ``text`` with ``host`` in ``group``; None where that takes a person: no such group, or hosts
-    that are not written one a line. Raises YamlError."""
+    """The YAML hosts file ``text`` with ``host`` in ``group``. None where a person has to write it: there is no such
+    group with a key ``hosts``, or its hosts are not written one a line. Raises YamlError."""
     node = yaml.load(text.encode(), "hosts.yaml")
     found = _group(node, group)
     if found is None or "hosts" not in found.values:
@@ -46,8 +46,9 @@ def key_of(host: str) -> str:
 
 
 def without_host(text: str, host: str) -> str | None:
-    """The YAML hosts file ``text`` without ``host``; None where that takes a person: it is in none by its own name (a
-    range), not in a line of its own, or what it says has an anchor. Raises YamlError."""
+    """The YAML hosts file ``text`` without ``host``. None where a person has to remove it: no group has exactly this
+    name (a range may hold it), its entry is not a line of its own, or its value has an anchor that another place uses.
+    Raises YamlError."""
     node, lines = yaml.load(text.encode(), "hosts.yaml"), text.splitlines(keepends=True)
     places = sorted({key.line for key in _keys(node, host)}, reverse=True)
     for line in places:
@@ -59,13 +60,13 @@ def without_host(text: str, host: str) -> str | None:
     try:
         after = yaml.load(written.encode(), "hosts.yaml")
     except yaml.YamlError:
-        return None  # another place stands for what the host says: `*anchor`
+        return None  # another place uses an anchor of the host's value: `*anchor`
     same = node is not None and after is not None and _without(plain(after), host) == _without(plain(node), host)
     return written if places and same and not _keys(after, host) else None
 
 
 def _groups(node: Node | None) -> Iterator[tuple[Key, Map]]:
-    """Each group that has any entries, at the top or among the children of another."""
+    """Each group that is a mapping, with its name: those at the top and all below them."""
     for name, group in node.values.items() if isinstance(node, Map) else ():
         if isinstance(group, Map):
             yield name, group
@@ -77,7 +78,7 @@ def _group(node: Node | None, name: str) -> Map | None:
 
 
 def _keys(node: Node | None, host: str) -> list[Position]:
-    """Where ``host`` stands among the hosts of any group."""
+    """The positions of ``host`` among the hosts of all groups."""
     hosts = (group.values.get("hosts") for _, group in _groups(node))
     return [each.keys[host] for each in hosts if isinstance(each, Map) and host in each.keys]
 
@@ -94,7 +95,7 @@ def _end(lines: list[str], line: int, indent: int) -> int:
 
 
 def _same_but(before: Node | None, after: Node | None, group: str, host: str) -> bool:
-    """True if nothing but that host is new."""
+    """True if ``after`` is ``before`` with ``host`` added to ``group``, and nothing else."""
     if before is None or after is None:
         return False
     found = _group(after, group)
@@ -107,7 +108,7 @@ def _same_but(before: Node | None, after: Node | None, group: str, host: str) ->
 
 
 def _without(value: Any, host: str) -> Any:
-    """``value`` without the key ``host``, and nothing where a mapping is empty."""
+    """``value`` without the key ``host`` at any depth. None stands in place of an empty mapping."""
     if not isinstance(value, Mapping):
         return value
     return {key: _without(inner, host) for key, inner in value.items() if key != host} or None

@@ -1,4 +1,4 @@
-"""Reads one inventory of a config repo: all its files, and every complaint that concerns all hosts."""
+"""The reader of an inventory of a config repo: all its files, and every complaint that concerns all hosts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read(
 
 
 def _sound(play: Play, complaints: Complaints) -> Play:
-    """``play`` without the deploys that are wrong for every host."""
+    """``play`` without the deploys that are wrong for every host; ``broken`` has their names."""
     read = [(mention.name, read_constants(mention, complaints)) for mention in play.mentions]
     sound = tuple(mention for _, mention in read if mention is not None)
     return replace(play, mentions=sound, broken=play.broken | {name for name, mention in read if mention is None})

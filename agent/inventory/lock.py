@@ -37,7 +37,7 @@ from agent.system.yaml import Scalar, dump
 
 LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"
-"""The distribution, and what `hostwright lock` calls it."""
+"""The name of the agent's distribution. `hostwright lock` calls the agent so, too."""
 _ANEW = "run `hostwright lock` in the config repo to write it anew"
 _HASH = " --hash="
 HEADER = "# Written by `hostwright lock`; do not edit.\n"
@@ -166,7 +166,7 @@ class Lock:
         return Pins(sound, self.repositories, behind)
 
     def behind(self, tool: DeclaredTool) -> str:
-        """Why the pin of ``tool`` is not what tools.yaml asks for; empty where it is."""
+        """The reason why the pin of ``tool`` is not what tools.yaml asks for; empty where it is."""
         pin = self.tools.get(tool.name)
         if pin is None:
             return f"{tool.name}: lock.yaml has no pin for it"
@@ -195,7 +195,8 @@ def stale(
 
 
 _Facts = Iterator[tuple[str, str, str]]
-"""What it is, what lock.yaml says and what tools.yaml asks for; none is looked at behind the first that differs."""
+"""The name of a fact, its value in lock.yaml, and the value that tools.yaml asks for. Nobody may read on behind the
+first fact that differs: the values of later ones may not exist."""
 
 
 def _facts_of_python(tool: PythonTool, pin: ToolPin, asked: str) -> _Facts:
@@ -258,7 +259,7 @@ def lock_text(lock: Lock) -> str:
         "repositories": [to_plain(pin) for _, pin in sorted(lock.repositories.items())],
         "secrets": to_plain(lock.secrets),
     }
-    # Nothing is written that could not be read.
+    # Validated, so that nothing is written that could not be read.
     written: Any = LockFile.model_validate(_filled(said)).model_dump(mode="json", exclude_defaults=True)
     return HEADER + dump(written)
 
@@ -281,7 +282,7 @@ def _said(pin: ToolPin | AgentPin, asked: str | None) -> dict[str, Any]:
 
 
 def _filled(value: Any) -> Any:
-    """``value`` without what is empty, keys sorted. Keys of a model are put in the order of its fields later."""
+    """``value`` without empty parts, keys sorted. pydantic later orders the keys of a model by its fields."""
     if isinstance(value, dict):
         return {key: _filled(item) for key, item in sorted(value.items()) if item not in (None, "", {}, [])}
     return [_filled(item) for item in value] if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from agent.domain.tree import Tree
 from agent.inventory.template.not_here import refuse_lookup
 
 LIMIT: Final = 1024 * 1024
-"""Bytes of a file, as of any text in a template; also characters that one call gives."""
+"""The most bytes of a file, and the most characters that one call gives."""
 
 
 def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
@@ -22,7 +22,7 @@ def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
 
     @cache
     def text_of(path: str, lstrip: bool, rstrip: bool) -> str:
-        # Kept as it is given, so that many calls for one file hold its text once.
+        # Cached after stripping, so that many calls for one file share one text.
         text = _text(tree, path)
         text = text.lstrip() if lstrip else text
         return text.rstrip() if rstrip else text
@@ -49,7 +49,7 @@ def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
 
 
 def _inside(path: object) -> str:
-    """``path``, which counts from the top of the repository. Raises TemplateError for one that leads out of it."""
+    """``path``, normalised; it begins at the top of the repository. Raises TemplateError if it leads out of it."""
     if not isinstance(path, str) or path.startswith(("/", "~")) or ".." in path.split("/"):
         raise TemplateError("lookup('file') takes paths inside the repository; write them from its top, without ..")
     return posixpath.normpath(path)

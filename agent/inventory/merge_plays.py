@@ -44,15 +44,15 @@ class HostDeploy:
     position: Position
     repository: Address | None = None
     on_remove: str | None = None
-    """A deploy file of the config repo; it finds ``data``, too, also that of a built-in."""
+    """A deploy file of the config repo to run when the deploy has left Git. It gets ``data``, for a built-in too."""
     health: tuple[Check, ...] = ()
     looking: Looking = Looking.CONFINED
     mentions: tuple[Mention, ...] = ()
-    """What the plays say of it, as far as it counts."""
+    """The mentions that the deploy was merged from, without those that a later one replaced."""
 
     def place(self, path: Path) -> tuple[Position, Path]:
-        """Position and key path in site.yaml of the value that the spec has at ``path``. Of several plays the last one
-        that sets it; the kind or deploy file in the last play where none does."""
+        """Position and key path in site.yaml of the value at ``path`` of the spec, in the last play that sets it. Where
+        none does: of the nearest value above it, else of the kind or deploy file in the last play."""
         place, depth = self.mentions[-1].place, 1
         for mention in self.mentions:
             found = validation.real(path, mention.arguments)
@@ -66,8 +66,8 @@ class HostDeploy:
         return mention.needs_at or mention.position, (*mention.path[:-1], "needs")
 
     def place_of_resource(self, key: str) -> tuple[Position, Path]:
-        """Position and key path of the value in site.yaml that names the resource ``key``; the deploy's own where there
-        is none."""
+        """Position and key path of the value in site.yaml that names the resource ``key``; those of the kind or deploy
+        file where there is none."""
         name = key.partition(":")[2].partition("#")[0]
         for mention in reversed(self.mentions):
             if (path := validation.find(mention.arguments, name)) is not None:
@@ -80,11 +80,11 @@ class PlayMerge:
     """The merge of all plays of the host that ``complaints`` is about."""
 
     lineage: tuple[str, ...]
-    """Its groups, each behind those whose variables it may override."""
+    """The groups of the host, each behind those whose variables it may override."""
     values: HostValues
     complaints: Complaints
     _broken: set[str]
-    """Deploys that were complained of: who needs them is not to blame."""
+    """Names of deploys with complaints. A deploy that needs one of them gets no complaint for that."""
     _placed: dict[str, HostDeploy] = field(default_factory=dict)
     _data: dict[str, JSON] | None = None
 
@@ -182,7 +182,7 @@ class PlayMerge:
         return {"inventory_hostname": self.complaints.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, position: Position, path: Path) -> JSON:
-        """``value`` as JSON for a deploy file. Complains of numbers with a fraction: digests must be exact."""
+        """``value`` as JSON for a deploy file. A number with a fraction is a complaint: digests must be exact."""
         if isinstance(value, dict):
             return {key_text(key): self._json(item, position, (*path, str(key))) for key, item in value.items()}
         if isinstance(value, list):
@@ -193,8 +193,8 @@ class PlayMerge:
         return str(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
     def _ordered(self) -> tuple[HostDeploy, ...]:
-        """The deploys in order of first mention, each after what it needs (Kahn's algorithm, always the first that is
-        ready)."""
+        """The deploys in order of first mention, each after those that it needs (Kahn's algorithm, always the first
+        that is ready)."""
         waiting = list(self._placed.values())
         for deploy in waiting:
             for name in deploy.needs:

@@ -1,4 +1,4 @@
-"""The files of other repositories at their pins, as far as they are on this machine."""
+"""The files of other repositories at their pins, where they are on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TrustError where it cannot be read."""
 
 
 def not_fetched(pin: RepositoryPin) -> Tree:
-    """Raise InventoryError: for use where no other repositories are available."""
+    """Raise InventoryError (``not-fetched``): for use where no other repositories are available."""
     raise InventoryError(
         f"{pin.address} is not fetched here",
         kind=ProblemKind.NOT_FETCHED,
@@ -26,7 +26,7 @@ def not_fetched(pin: RepositoryPin) -> Tree:
 
 
 class OtherRepositories:
-    """The other repositories that an environment uses. A repository that cannot be read is asked for once."""
+    """The other repositories that an environment uses. A repository that cannot be read is tried once."""
 
     def __init__(self, read: ReadRepository) -> None:
         self._read = read
@@ -59,5 +59,5 @@ class OtherRepositories:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What hosts do not get of the repositories that were read, in words."""
+        """The parts of the repositories read that hosts do not get, in words."""
         return left_out(self._used)

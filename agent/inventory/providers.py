@@ -1,6 +1,6 @@
 """``vault()``, ``aws_secret()``, ``azure_secret()`` and ``google_secret()`` in templates: secrets that lie elsewhere.
 
-A template gives a token that says where the secret lies. Only the host asks for the value, by credentials of its own.
+A call gives a token that says where the secret lies. Only the host asks for the value, with its own credentials.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class AzureSettings(ExactlyWritten):
 
 
 class ProviderSettings(ExactlyWritten):
-    """Where hosts ask for secrets that are not in the repository."""
+    """The services that hosts ask for secrets that are not in the repository."""
 
     vault: VaultSettings | None = None
     aws: AwsSettings | None = None
@@ -81,8 +81,8 @@ class ProviderSettings(ExactlyWritten):
 
 
 def functions(settings: ProviderSettings, *, complete: bool) -> Mapping[str, Callable[..., Sealed]]:
-    """The functions by their names in templates. ``complete``: False where fleet.yaml could not be read: then nobody
-    knows what it names."""
+    """The functions by their names in templates. ``complete``: False where fleet.yaml could not be read; then a missing
+    setting is no error."""
     said = settings.model_dump(mode="json", exclude_none=True)
     known = {ProviderKind.VAULT: "vault", ProviderKind.AWS: "aws", ProviderKind.AZURE: "azure"}
     return {kind.value: _function(kind, said.get(known.get(kind, ""), {}), complete) for kind in ProviderKind}

@@ -1,6 +1,6 @@
-"""Recipients: whom the files of each folder of secrets are to be made for, and what became of that.
+"""Recipients of secrets: who has to be able to read the files of each folder, and which files differ from that.
 
-Age hides whom a file was made for. lock.yaml remembers it, by recipient and name, with the sha256 of the file.
+An age file does not show its recipients. lock.yaml holds them, each with a name, and the sha256 of the file.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ REKEY = "run `hostwright secret rekey` in the config repo"
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """``admins`` and ``hosts`` (of those that are admitted): recipients by name. ``keyless``: hosts that are admitted
-    by a file without a second line."""
+    """The recipients by name: ``admins``, and the ``hosts`` that are admitted. ``keyless``: hosts that are admitted by
+    an identity without a second line, the key for secrets."""
 
     admins: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     keyless: frozenset[str] = frozenset()
 
     def of(self, readers: tuple[str, ...]) -> dict[str, str]:
-        """Names by recipient, for a file that the hosts ``readers`` may read."""
+        """The recipients of a file that the hosts ``readers`` may read: names by recipient."""
         hosts = [(host, self.hosts[host]) for host in readers if host in self.hosts]
         return {recipient: name for name, recipient in sorted([*hosts, *self.admins.items()])}
 
@@ -78,7 +78,8 @@ def _admins(source: Source, hosts: Set[str], complaints: Complaints) -> dict[str
 
 
 def audit(files: SecretFiles, recipients: Recipients, pins: Mapping[str, SecretPin]) -> Iterator[Complaint]:
-    """Files that somebody cannot read who should, or can who should not. No host stops for one."""
+    """A complaint about each file that somebody cannot read who should, or can read who should not, and about each pin
+    of a file that is gone. No host stops for one."""
     for name in files.names:
         readers = files.readers(name.partition("/")[0])
         if readers is not None:
@@ -95,7 +96,8 @@ def audit(files: SecretFiles, recipients: Recipients, pins: Mapping[str, SecretP
 
 
 def differences(files: SecretFiles, name: str, recipients: Recipients, pin: SecretPin | None) -> Iterator[Fault]:
-    """What ``secret rekey`` would mend of one file, and whose knowledge of its value only a new value ends."""
+    """The faults of one file: differences that ``secret rekey`` corrects, and people who left and knew its value, which
+    only a new value corrects."""
     wanted = recipients.of(files.readers(name.partition("/")[0]) or ())
     if pin is None:
         yield Fault("lock.yaml does not know it", _rekey_of(name, wanted))
@@ -112,7 +114,7 @@ def differences(files: SecretFiles, name: str, recipients: Recipients, pin: Secr
 
 
 def is_known(files: SecretFiles, name: str, pin: SecretPin | None) -> bool:
-    """Whether the file is the one that lock.yaml has."""
+    """True if the file has the sha256 of ``pin``."""
     return pin is not None and pin.sha256 == hashlib.sha256(files.content(name)).hexdigest()
 
 

@@ -62,7 +62,7 @@ def _closed(node: Any) -> Any:
 
 
 def _defined(models: Iterable[type[BaseModel]]) -> tuple[dict[Any, Schema], Schema]:
-    """References to the schemas of ``models``, and the definitions that they are in."""
+    """References to the schemas of ``models``, by model, and the definitions that they refer to."""
     references, document = models_json_schema([(model, "validation") for model in models])
     return {model: reference for (model, _), reference in references.items()}, document["$defs"]
 

@@ -1,6 +1,6 @@
-"""secrets/: which files of secrets an inventory has, who may read each, and ``secret()`` in templates.
+"""secrets/: the files of secrets of an inventory, their readers, and ``secret()`` in templates.
 
-``secrets/<group or host>/<name>.age``: the folder says who may read. Nothing here needs a value.
+``secrets/<group or host>/<name>.age``: the folder says who may read. Nothing here decrypts a value.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class SecretFiles:
 
     @property
     def locked(self) -> Position:
-        """The file that remembers whom each was made for."""
+        """The position of lock.yaml, which has the recipients of each file."""
         return self._source.position("lock.yaml")
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The names that a folder may have: those of groups and hosts."""
+        """The names that a folder may have: the groups and the hosts."""
         return tuple(self._readers)
 
     def file(self, name: str) -> Entry:
@@ -71,7 +71,8 @@ class SecretFiles:
         return self._source.tree.read(self.file(name).path)
 
     def absence(self, name: str) -> Absence | None:
-        """The reason why a file called ``name`` lies there, but is not in the commit; None where there is none."""
+        """The reason why the file called ``name`` is not in the commit although something lies at its path; None where
+        there is none."""
         return self._source.tree.absence(f"{self._source.folder}/{SECRETS}/{name}{SUFFIX}")
 
     def copies(self, name: str) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ class SecretFiles:
         return tuple(each for each in same if not each.startswith(folder))
 
     def readers(self, folder: str) -> tuple[str, ...] | None:
-        """The hosts that may read what lies in ``folder``; None where that is no group or host."""
+        """The hosts that may read the files of ``folder``; None where no group or host is called so."""
         return self._readers.get(folder)
 
     def function(self, host: str) -> Callable[..., Sealed]:
@@ -110,7 +111,7 @@ class SecretFiles:
                 self._require(names[path], host)
 
     def sops_function(self) -> Callable[..., Sealed]:
-        """``sops()`` as templates call it: a value of a SOPS file of the repository, or all of one."""
+        """``sops()`` as templates call it: a value of a SOPS file of the repository, or the whole file."""
 
         def called(path: object = None, key: object = "") -> Sealed:
             if not isinstance(path, str) or not isinstance(key, str):
@@ -155,7 +156,8 @@ class SecretFiles:
             raise Mistake(f"secret({name!r}) is for {folder}, and {host} is not of it", remedy)
 
     def complain(self, complaints: Complaints) -> None:
-        """Complain of what lies in ``secrets/`` and is read by nobody, or is no age file."""
+        """Complain of files in ``secrets/`` that nobody reads, that are no whole age files, or that were copied from
+        the folder of other readers."""
         for path in sorted(path for path in self._source.paths if path.startswith(f"{SECRETS}/")):
             name = path.removeprefix(f"{SECRETS}/")
             place = self._source.position(path)
@@ -208,7 +210,7 @@ def plain_yaml(content: bytes, path: str) -> object:
 
 
 def sops_value(root: object, key: Sequence[str]) -> object:
-    """The value that ``key`` leads to in what a SOPS file says; all of it for none. Raises LookupError."""
+    """The value at ``key`` below ``root``, the data of a SOPS file; ``root`` for an empty key. Raises LookupError."""
     for part in key:
         if isinstance(root, dict):
             root = root[part]

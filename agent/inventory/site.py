@@ -1,6 +1,6 @@
-"""site.yaml: its plays and what they say of deploys, in order, each with its place in the file.
+"""site.yaml: its plays and their mentions of deploys, in order, each with its place in the file.
 
-A mention is what one play says of one deploy. Nothing is rendered or merged here; ``merge_plays`` does that for a host.
+Nothing is rendered or merged here; ``merge_plays`` does that for a host.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "plan", "merge", "healt
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Mention:
-    """What one play says of one deploy. ``kind``: a built-in, or ``deploy`` with ``source``, a path in the config
+    """One deploy as one play describes it. ``kind``: a built-in, or ``deploy`` with ``source``, a path in the config
     repo or in ``repository``. ``arguments``: the value behind the kind or under ``with``; ``path`` leads to it.
     ``mode`` and ``looking`` are None where the play sets none. ``on_remove``: a deploy file of the config repo to run
     when the deploy has left Git."""
@@ -44,7 +44,7 @@ class Mention:
     position: Position
     path: Path
     place: tuple[Position, Path]
-    """Where its kind or its deploy file stands."""
+    """The position and key path of its kind or deploy file."""
     health: Node
     """A list of checks, not rendered yet."""
     source: str | None = None
@@ -69,7 +69,7 @@ class Play:
     mentions: tuple[Mention, ...]
     position: Position
     broken: frozenset[str] = frozenset()
-    """Names of deploys that it mentions and that were complained of."""
+    """Names of deploys in it that have complaints."""
 
 
 _DEPLOY = "begin each deploy with a dash and its kind: `- packages: [git]`"
@@ -117,7 +117,7 @@ class _Reader:
         broken: set[str] = set()
         deploys = node.values.get("deploys")
         if deploys is None and any(key not in _PLAY_KEYS for key in node.values):
-            pass  # one of those is meant for it, and told
+            pass  # an unknown key is meant for it, and has its complaint
         elif not isinstance(deploys, List):
             position = node.keys.get("deploys", node.position)
             self._add(position, (*path, "deploys"), "a list of deploys is expected", _DEPLOY)
@@ -249,7 +249,8 @@ class _Reader:
         return None
 
     def _meant(self, deploy: str) -> tuple[str, str | None, Address | None]:
-        """What ``deploy:`` names: a kind, the deploy file and its repository. Raises Mistake."""
+        """The kind that ``deploy:`` names; for a deploy file also its path and, where it is not in the config repo, its
+        repository. Raises Mistake."""
         if deploy.startswith(SCHEME):
             address = _address(deploy)
             return DEPLOY_KIND, address.path, Address(address.url, address.ref)

@@ -19,7 +19,7 @@ HOSTS_FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts")
 FILES = (*HOSTS_FILES, "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml")
 PEOPLE = ("trusted_signers", "admins")
 FOLDERS = ("group_vars", "host_vars", "identities", "secrets")
-"""What an inventory holds at its top."""
+"""The folders at the top of an inventory, beside ``FILES`` and ``PEOPLE``."""
 
 COPY = ("nobody reads this copy", "remove it: Git keeps what was there before")
 
@@ -73,7 +73,7 @@ class Source:
             complaints.add(self.position(path), (), "a link to nothing that is in the repository", remedy)
             return None
         content = self.tree.read(found)
-        if (meant := stand_in(content)) is not None and meant is not VAULT:  # of which the reader of YAML knows more
+        if (meant := stand_in(content)) is not None and meant is not VAULT:  # the reader of YAML says more of a vault
             complaints.add(self.position(path), (), f"this file {meant.what}", meant.remedy)
             return None
         if line := whole_conflict_line(content.decode(errors="replace")):
@@ -106,12 +106,12 @@ class Source:
 
 
 def is_backup(name: str) -> bool:
-    """Whether a file of this name is a backup, by the habits of editors and merges."""
+    """True if a file of this name is a backup, by the habits of editors and merges."""
     return _BACKUP.fullmatch(name) is not None
 
 
 def is_expected_beside(name: str) -> bool:
-    """Whether a file of this name is for people."""
+    """True if a file of this name is for people, so that it may lie beside others though nothing reads it."""
     return _BESIDE.fullmatch(name) is not None
 
 

@@ -55,7 +55,7 @@ class ArchiveTool:
     found: frozenset[str]
     position: Position
     exact: ClassVar = True
-    """Whether it asks for one version."""
+    """It always asks for one version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class PythonTool:
 
     @property
     def exact(self) -> bool:
-        """Whether it asks for one version."""
+        """True if the requirement asks for one version."""
         return re.search(r"[^=!<>~]==[^=*,]+$", self.requirement) is not None
 
 
@@ -104,7 +104,7 @@ ToolName = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 PlatformName = Annotated[str, Field(pattern=r"^linux-[a-z0-9_]{1,20}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="what the download must be; 64 hex digits")]
 _OF_PACKAGERS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "armhf": "armv7l", "386": "i686"}
-"""Words for machines in the names of downloads, with the kernel's."""
+"""The kernel's word for a machine, by a word in the names of downloads."""
 
 Url = Annotated[str, Field(min_length=1, description="a template over version, platform and arch")]
 Bin = Annotated[

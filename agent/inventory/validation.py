@@ -27,14 +27,14 @@ _WANTED = {
     "string_type": ("text is expected", "put it in quotes"),
     "invalid_key": ("a text is expected as key", "put it in quotes"),
 }
-"""By type of error, what people write in YAML, where pydantic's message names what programs call it."""
+"""Problem and remedy by type of error, in the words of YAML; pydantic's messages have those of programs."""
 
 _TEMPLATE = re.compile(r"\{[{%#]")
 _TRUTHS = {True: "a truth value (true, yes, on)", False: "a truth value (false, no, off)"}
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
 _CLOSING = "'\"]})"
-"""Ends of a value that a message repeats also where it cuts the value."""
+"""Last characters of a value that a message repeats even where it cuts the value."""
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -74,7 +74,7 @@ def complain(
 
 
 def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
-    """Whether the error only says that another alternative of a union does not fit, or that a list with errors is
+    """True if the error only says that another alternative of a union does not fit, or that a list with errors is
     short."""
     if kind in ("model_type", "dataclass_type", "too_short"):
         return any(other[: len(place)] == place for other in others)
@@ -105,7 +105,7 @@ def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
 
 
 def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
-    """What is expected, and what to write. ``meaning``: the description of the field."""
+    """The problem, without the value, and the remedy. ``meaning``: the description of the field."""
     context: Mapping[str, Any] = entry.get("ctx", {})
     if (known := _WANTED.get(entry["type"])) is not None:
         return known
@@ -134,7 +134,7 @@ def is_template(node: Node) -> bool:
 
 
 def holds_template(node: Node) -> bool:
-    """Whether any string in ``node`` is a template."""
+    """True if any value in ``node`` is a template."""
     if isinstance(node, List):
         return any(holds_template(item) for item in node.items)
     if isinstance(node, Map):
@@ -143,7 +143,7 @@ def holds_template(node: Node) -> bool:
 
 
 def at(node: Node, path: Path) -> Node:
-    """The node at ``path`` of ``node``, or the last one on the way."""
+    """The node at ``path`` of ``node``. Parts of the path that do not exist are skipped."""
     for part in path:
         node = _inner(node, part) or node
     return node

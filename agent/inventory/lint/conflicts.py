@@ -51,8 +51,8 @@ def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Con
 
 
 def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[tuple[str, Fault]]:
-    """What ``deploys`` (by name, in order) rely on and the inventory itself takes away or brings too late, each with
-    the deploy that relies on it. Resources that no deploy mentions may be on the host."""
+    """A fault for each package that a deploy relies on, but that another deploy takes away or brings only after it.
+    ``deploys``: by name, in order. A package that no deploy mentions may be on the host."""
     said = [(name, resource) for name, concrete in deploys for resource in concrete.resources]
     there: set[str] = set()
     for name, concrete in deploys:

@@ -1,4 +1,4 @@
-"""Deploy files of the config repo: whether they are Python that does something, found without running them."""
+"""Complaints about deploy files of the config repo that are not Python or do nothing, found without running them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _MODULE = (".py", "/__init__.py")
 
 
 def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) -> None:
-    """Complain of each deploy file named in a play that is not Python or calls nothing."""
+    """Complain of each deploy file named in a play that is not Python or calls nothing, and of each module of the
+    repository that it imports and that is not Python."""
     named: dict[str, Position] = {}
     for mention in (mention for play in plays for mention in play.mentions):
         own = mention.source if mention.repository is None else None
@@ -32,7 +33,8 @@ def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) ->
 
 
 def _own_modules(tree: Tree, source: str) -> frozenset[str]:
-    """The files of the repository that a deploy file imports, and those that they import: beside it, or at the top."""
+    """The files of the repository that a deploy file imports, or that these import. They lie beside the deploy file or
+    are named from the top."""
     found: set[str] = set()
     waiting = [source]
     while waiting:
@@ -49,7 +51,8 @@ def _own_modules(tree: Tree, source: str) -> frozenset[str]:
 
 
 def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaints, *, runs: bool = True) -> None:
-    """``runs``: False for a module, which may define and do nothing."""
+    """Complain if the file ``source`` is not Python or calls nothing. ``mentioned``: the place of a complaint without a
+    line. ``runs``: False for a module, which need not call anything."""
     code = tree.read(source)
     try:
         if found := stand_in(code):

@@ -1,8 +1,8 @@
-"""Deploys of other repositories: refused, without running them, when they could not run on a host.
+"""The check that deploys of other repositories can run on a host, made without running them.
 
 Nobody installs packages for a deploy. It runs with Python's library, with pyinfra and its dependencies, and with the
 modules of its own repository. Imports are followed through those modules. An import that may fail (in a ``try`` that
-catches it, below ``if TYPE_CHECKING``) is no need.
+catches it, below ``if TYPE_CHECKING``) needs no package.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseExc
 
 
 def require_runnable(address: Address, tree: Tree) -> None:
-    """Raise InventoryError when the deploy file of ``address`` is missing in ``tree``, is not Python, or needs packages
-    of its own (kind ``needs-packages``)."""
+    """Raise InventoryError if the deploy file of ``address`` is missing in ``tree``, is not Python, or needs packages
+    of its own (kind ``needs-packages``), or if a link of ``tree`` leads out of it."""
     entry = tree.entry(address.path)
     if entry is None or entry.link:
         what = "no file" if entry is None else "a symbolic link, which is not followed,"
@@ -77,7 +77,7 @@ class _Modules:
                     yield f"{path}:{line} imports {top}"
 
     def _imports(self, path: str) -> Iterator[tuple[int, str, bool]]:
-        """For each import of the file: line, absolute name of the module, and whether it may fail."""
+        """The imports of the file: line, absolute name of the module, and True if the import may fail."""
         try:
             body = ast.parse(self._tree.read(path)).body
         except (SyntaxError, ValueError, RecursionError, MemoryError, KeyError):
@@ -120,7 +120,7 @@ def _below(base: str, node: ast.ImportFrom) -> Iterator[str]:
 
 
 def _guards(node: ast.AST) -> bool:
-    """Whether an import in the body of ``node`` may fail."""
+    """True if an import in the body of ``node`` may fail."""
     if isinstance(node, ast.If):
         return "TYPE_CHECKING" in ast.unparse(node.test)
     if not isinstance(node, ast.Try):

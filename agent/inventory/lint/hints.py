@@ -48,7 +48,7 @@ def hints(tree: Tree) -> Iterator[Complaint]:
 
 def says_nothing(source: Source, known: Collection[str], *, plays: bool) -> Iterator[Complaint]:
     """A hint for each file of a sound inventory that holds no host, no play or no signer. ``known``: its hosts;
-    ``plays``: whether it has any."""
+    ``plays``: True if it has any."""
     hosts = next((name for name in HOSTS_FILES if source.has(name)), HOSTS_FILES[0])
     signers = source.content(SIGNERS, Complaints()) if source.has(SIGNERS) else None
     if not known:

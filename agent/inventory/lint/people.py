@@ -21,7 +21,8 @@ _IDENTITIES = "identities/"
 
 
 def complain_of_people(source: Source, hosts: Collection[str] | None, complaints: Complaints) -> None:
-    """``hosts``: None where the hosts file cannot be read, so that nobody knows which identity is that of no host."""
+    """Complain of wrong lines in trusted_signers, and of identities that are wrong, of no host, or of two hosts.
+    ``hosts``: None where the hosts file cannot be read; then no identity is complained of as that of no host."""
     if source.has(SIGNERS) and (content := source.content(SIGNERS, complaints)) is not None:
         for line, problem, remedy in allowed_signers.mistakes(content):
             complaints.add(Position(f"{source.folder}/{SIGNERS}", line, 1), (), problem, remedy)
@@ -62,7 +63,7 @@ def _identity(
 
 
 def _first_bad_line(content: bytes) -> int:
-    """The first line at which the file stops being an identity."""
+    """The number (from 1) of the first line at which the file stops being an identity."""
     lines = content.decode(errors="replace").splitlines()
     said = [number for number, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")]
     for count in range(1, len(said) + 1):

@@ -1,4 +1,4 @@
-"""Files that are named like those of SOPS, and that nobody encrypted."""
+"""Complaints about files that are named like those of SOPS and are not encrypted."""
 
 from __future__ import annotations
 
