@@ -16,7 +16,7 @@ ALL = "all"
 UNGROUPED = "ungrouped"
 
 Variables = dict[str, Node]
-"""Variable names and what the file holds for them, positions included."""
+"""The values of variables by name, as nodes with their positions."""
 
 
 @dataclass(slots=True)

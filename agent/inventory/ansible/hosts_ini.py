@@ -19,7 +19,7 @@ from agent.inventory.complaint import Complaints, nearest
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 
 LITERAL_LIMIT = 10_000
-"""Characters of a value that is tried as a Python literal; the parser's memory grows with it."""
+"""The most characters of a value that is tried as a Python literal; the parser's memory grows with them."""
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _YAML = re.compile(r"""---(\s|$)|["']?[\w.-]+["']?:(\s|$)|\{""")
@@ -47,7 +47,7 @@ def read_ini(content: bytes, file: str, complaints: Complaints) -> HostGroups:
 
 
 def is_yaml(text: str) -> bool:
-    """Whether the text was meant as YAML: its first line with content is a key, or begins a document."""
+    """True if the text was meant as YAML: its first line with content is a key, or begins a document."""
     return (
         _YAML.match(next((line for line in text.splitlines() if line.strip() and line.strip()[0] not in "#;"), ""))
         is not None
@@ -170,7 +170,7 @@ def _node(value: object, position: Position) -> Node:
 
 
 def _key(value: object) -> Key:
-    """``value`` where inventories have such a literal, else its text."""
+    """``value`` where a scalar of YAML can have it, else its text."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, bytes):

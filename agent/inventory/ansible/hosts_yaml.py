@@ -36,7 +36,8 @@ def read_hosts(root: Node, file: str, complaints: Complaints) -> HostGroups:
 
 
 class HostsReader:
-    """Collects groups, hosts and variables, and complains of mistakes. Both grammars, YAML and INI, use it."""
+    """The reader of a hosts file, which collects groups, hosts and variables, and complains of mistakes. Both grammars,
+    YAML and INI, use it."""
 
     def __init__(self, file: str, complaints: Complaints) -> None:
         self.groups = HostGroups(file)

@@ -1,6 +1,6 @@
-"""Hosts, groups and their variables: turns a hosts file, group_vars/ and host_vars/ into answers.
+"""Hosts, groups and their variables, from a hosts file, group_vars/ and host_vars/.
 
-``as_list`` and ``as_host`` give the documents that ``ansible-inventory --list`` and ``--host`` print.
+``as_list`` and ``as_host`` return the documents that ``ansible-inventory --list`` and ``--host`` print.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from agent.system.document import key_text
 from agent.system.yaml import Node, Unsafe, Value, plain
 
 Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
-"""JSON to print. Unlike what digests are made of it may hold floats."""
+"""JSON to print. It may hold floats, unlike the JSON that digests are made of."""
 
 _INI = re.compile(rb"(\s*([#;].*)?\n)*\[[\w.-]+(:\w+)?\]\s*\n")
 
@@ -80,8 +80,8 @@ class Inventory:
         return merged | self._groups.hosts[host].variables | self._host_vars(host)
 
     def knows(self, host: str) -> bool:
-        """Whether every file about ``host`` could be read, host_vars/ aside. Files in host_vars/ are read on demand:
-        there are as many as hosts."""
+        """True if every file about ``host`` could be read, apart from host_vars/. Files there are read on demand,
+        because there are as many as hosts."""
         groups = (ALL, *(group.name for group in self._groups.lineage(host)))
         return self.complete and all(group in self._group_vars for group in groups)
 
@@ -107,7 +107,7 @@ class Inventory:
         return self._matches[pattern]
 
     def unknown_names(self, pattern: str) -> tuple[Fault, ...]:
-        """A fault for each plain name in ``pattern`` that is neither a group nor a host. None while the inventory is
+        """A fault for each plain name in ``pattern`` that is neither a group nor a host. Empty where the inventory is
         not complete."""
         otherwise, known = "add the group to the hosts file, even if it is empty", (*self.groups, *self.hosts)
         return tuple(
@@ -175,8 +175,8 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
 
 
 def complain_of_unread(source: Source, inventory: Inventory, complaints: Complaints) -> None:
-    """Complain of files in group_vars/ and host_vars/ whose name is no group or host. Skipped while the inventory is
-    not complete."""
+    """Complain of files in group_vars/ and host_vars/ that nobody reads, such as those whose name is no group or host.
+    Skipped where the inventory is not complete."""
     if inventory.complete:
         groups, hosts = frozenset(inventory.groups), frozenset(inventory.hosts)
         VarsFiles(source, GROUP_VARS).complain_of_unread(groups, "group", (HOST_VARS, hosts), complaints)
@@ -191,7 +191,7 @@ def read_host_names(source: Source) -> frozenset[str] | None:
 
 
 def read_groups(source: Source, complaints: Complaints) -> HostGroups:
-    """The hosts file alone: hosts and groups, files of variables not read."""
+    """The hosts and groups of the hosts file; files of variables are not read. Mistakes go to ``complaints``."""
     found = [name for name in HOSTS_FILES if source.has(name)]
     if not found:
         odd = next((name for name in HOSTS_FILES if name in source.tree.names(source.folder)), HOSTS_FILES[0])
@@ -215,7 +215,7 @@ def read_groups(source: Source, complaints: Complaints) -> HostGroups:
 
 
 def _is_yaml(source: Source) -> bool:
-    """Whether the file ``hosts`` is YAML. Ansible tries YAML first, then INI."""
+    """True if the file ``hosts`` is YAML. Ansible tries YAML first, then INI."""
     content = source.content("hosts", Complaints()) or b""
     return is_yaml(content.decode("utf-8-sig", errors="replace"))
 

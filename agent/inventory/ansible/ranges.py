@@ -16,7 +16,7 @@ from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
 _IPV6 = "an IPv6 address is written as a variable: give the host a name, and `ansible_host: <address>`"
 
 EXPANSION_LIMIT = 100_000
-"""Hosts that one line may stand for."""
+"""The most hosts that one line may stand for."""
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _PORT = re.compile(r"(.*):([0-9]{1,5})")

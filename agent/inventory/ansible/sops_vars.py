@@ -1,4 +1,4 @@
-"""A SOPS file of variables: its encrypted values as what stands for secrets, all others as they are."""
+"""A SOPS file of variables: a token in place of each encrypted value, all others as they are."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from agent.system.document import List, Map, Node, Scalar, Unsafe, key_text, pla
 from agent.system.sops import METADATA, SopsError, is_comment, is_encrypted, require_usable, stays_clear
 
 _MARKS = {"mac", "lastmodified"}
-"""What makes a variable called ``sops`` the metadata of SOPS. Without one of both the file is damaged."""
+"""Keys by which a variable called ``sops`` is the metadata of SOPS; one of them is enough."""
 
 
 IN_CLEAR = ("not encrypted", "encrypt it with `sops encrypt -i`, and change the value if it was pushed")
-"""Problem and remedy of a file that is named like one of SOPS and is none."""
+"""Problem and remedy of a file that is named like one of SOPS and is not encrypted."""
 
 
 def is_sops(node: Node) -> bool:
-    """Whether ``node`` is the document of a SOPS file."""
+    """True if ``node`` is the document of a SOPS file."""
     metadata = node.values.get(METADATA) if isinstance(node, Map) else None
     return isinstance(metadata, Map) and bool(_MARKS & metadata.values.keys())
 
 
 def sealed(node: Map, path: str, blob: str, complaints: Complaints) -> Map:
-    """The variables of a SOPS file, which lies at ``path`` of the repository. Values in clear that SOPS would have
-    encrypted are complaints: nobody checks the MAC of a value that needs no key."""
+    """The variables of the SOPS file at ``path`` of the repository, with tokens in place of encrypted values. Values in
+    clear that SOPS would have encrypted are complaints: nobody checks the MAC of a value that needs no key."""
     metadata = plain(node.values[METADATA])
     assert isinstance(metadata, dict)
     rules = {key_text(key): value for key, value in metadata.items()}
@@ -50,7 +50,7 @@ class _Sealing:
     complaints: Complaints
 
     def of(self, node: Node, key: tuple[str, ...], names: tuple[str, ...]) -> Node:
-        """``node`` with what stands for its secrets. ``key`` leads to it; ``names`` is that without places in lists."""
+        """``node`` with tokens in place of its secrets. ``key`` leads to it; ``names`` is ``key`` without indices."""
         if isinstance(node, Map):
             inside = {
                 name: self.of(part, (*key, key_text(name)), (*names, key_text(name)))

@@ -17,7 +17,8 @@ HOST_VARS = "host_vars"
 
 _EXTENSIONS = (".yml", ".yaml", ".json")
 _OF_SOPS = (".sops.yml", ".sops.yaml", ".sops.json")
-"""Ends of further files about a group or host, which count more, as with the vars plugin of community.sops."""
+"""Ends of the names of SOPS files about a group or host. Their variables override those of its other files, as with the
+vars plugin of community.sops."""
 
 
 class VarsFiles:
@@ -50,7 +51,7 @@ class VarsFiles:
         return variables
 
     def _sealed(self, node: Map, path: str, complaints: Complaints) -> Map:
-        """``node``; of a SOPS file, with what stands for its secrets."""
+        """``node``; where it is a SOPS file, with tokens in place of its secrets."""
         real = self._source.real(path) if is_sops(node) else None
         entry = self._source.tree.entry(real) if real is not None else None
         return node if entry is None else sealed(node, entry.path, entry.blob, complaints)
@@ -95,8 +96,8 @@ class VarsFiles:
         return next((stem for stem in (name, *(name + end for end in _EXTENSIONS)) if stem in self._below), None)
 
     def _files(self, name: str) -> Iterator[str]:
-        """The files about ``name``, in order. Only the first that exists counts: a folder, then name, .yml, .yaml,
-        .json."""
+        """The files about ``name``, in order: those of the first that exists of ``name`` itself (a folder or a file)
+        and ``name`` with .yml, .yaml or .json; then the SOPS files."""
         found = self._stem(name)
         for path in sorted(self._below.get(found or "", ()), key=_by_part):
             if path == found or _speaks(path.split("/")[1:]):
@@ -109,7 +110,8 @@ def _by_part(path: str) -> list[str]:
 
 
 def _speaks(parts: list[str]) -> bool:
-    """Whether a file inside a vars folder is read: not hidden, no backup, no folder with an extension in its path."""
+    """True if a file inside a vars folder is read: it is not hidden and no backup, has an extension of YAML or JSON or
+    none, and no folder on its path has an extension."""
     if any(part.startswith(".") or part.endswith("~") for part in parts):
         return False
     return not any(_extension(part) for part in parts[:-1]) and _extension(parts[-1]) in ("", *_EXTENSIONS)

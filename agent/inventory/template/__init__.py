@@ -1,1 +1,1 @@
-"""Ansible's templates: what ansible-core 2.19 makes of the same text is the oracle of its tests."""
+"""Ansible's templates. The oracle of the tests is ansible-core 2.19 with the same texts."""

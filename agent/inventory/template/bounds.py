@@ -1,6 +1,6 @@
-"""Bounds on the work of a template: on its steps, CPU time and memory, and on numbers, whose arithmetic no signal
-interrupts. The bound on CPU time holds also within a regular expression or a filter that counts no steps, that on
-memory whatever takes it.
+"""Bounds on the work of a template: steps, CPU time, memory, and the size of numbers, whose arithmetic no signal
+interrupts. The bound on CPU time also holds inside a regular expression or a filter that counts no steps. The bound on
+memory holds everywhere.
 
 They keep an honest mistake (a range with three zeros too many, a string that doubles itself) from taking the host's
 memory; whoever signs commits is trusted not to search for the holes that every template language has.
@@ -20,26 +20,26 @@ from typing import Any, Final, NoReturn
 from jinja2.exceptions import SecurityError
 
 CPU_LIMIT_S: Final = 5
-"""User CPU seconds while one value renders. CPU, so that a busy host comes to the same value."""
+"""User CPU seconds while one value renders. CPU and not wall time, so that a busy host comes to the same value."""
 
 MEMORY_LIMIT: Final = 256 * 1024 * 1024
 """Bytes by which the process may grow while one value renders."""
 
 TEXT_LIMIT = 1024 * 1024
-"""Characters of one rendered text."""
+"""The most characters of one rendered text."""
 
 STEP_LIMIT = 200_000
-"""Rounds of loops and calls while one value renders."""
+"""The most rounds of loops and calls while one value renders."""
 
 RANGE_LIMIT = 1_000_000
-"""Numbers of a range."""
+"""The most numbers of a range."""
 
 NUMBER_LIMIT = 10_000
-"""Bits of a whole number that ``*`` and ``**`` make; also the digits to which ``round`` rounds."""
+"""The most bits of a whole number that ``*`` and ``**`` make; also the most digits to which ``round`` rounds."""
 
 
 _AGAIN_S: Final = 0.5
-"""Until the next signal, where a filter has taken the first for a fault of its own."""
+"""CPU seconds until the next signal: a filter may have caught the error that the first one raised."""
 
 _PAGE: Final = resource.getpagesize()
 
@@ -75,11 +75,11 @@ class _Budget:
         if self._depth == 0:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             resource.setrlimit(resource.RLIMIT_DATA, self._usual)
-        # A complaint is kept, and must not keep what the template had made.
+        # A complaint is kept. It must not keep the values that the template had made.
         traceback.clear_frames(trace)
 
     def step(self) -> None:
-        """Count a step. Raises SecurityError for one too many."""
+        """Count a step. Raises SecurityError for more than STEP_LIMIT."""
         self._steps += 1
         if self._steps > STEP_LIMIT:
             forbid(f"more than {STEP_LIMIT} rounds of loops and calls")
@@ -102,7 +102,7 @@ budget: Final = _Budget()
 
 
 def require_bounded_operation(operator: str, left: Any, right: Any) -> None:
-    """Raises SecurityError for a number that would be too large."""
+    """Raise SecurityError if the result of the operation would be too large a number."""
     if operator == "**":
         _require_bits(abs(right) * (abs(left).bit_length() if isinstance(left, int) else 1))
     elif operator == "*" and isinstance(left, int) and isinstance(right, int):
@@ -118,7 +118,7 @@ def bounded_range(*bounds: int) -> range:
 
 
 def bounded_round(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter ``round``, which works with a power of ten."""
+    """The filter ``round`` with a bound on its digits: it works with a power of ten."""
 
     @wraps(function)
     def within(value: Any, precision: Any = 0, *args: Any, **named: Any) -> Any:

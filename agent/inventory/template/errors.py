@@ -41,7 +41,7 @@ _OF_PYTHON = (
     ),
     (re.compile("division by zero|modulo by zero"), "this divides by zero", "correct the expression"),
 )
-"""Python's words about an expression, a problem and a remedy."""
+"""Rows of a pattern for Python's message about an expression, the problem and the remedy."""
 
 _EXPRESSION = re.compile(r"\{\{(?P<inside>.*?)(?:\}\}|(?=\{\{)|\Z)", re.DOTALL)
 

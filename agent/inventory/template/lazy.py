@@ -1,6 +1,6 @@
 """Variables as templates see them: each part of a mapping or a list renders on demand.
 
-So a broken part only matters to those who use it, and parts of one variable may use each other, as in Ansible.
+A broken part therefore fails only where it is used, and parts of one variable may use each other, as in Ansible.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from agent.inventory.template.sealed import Sealed, require_unforged
 from agent.system.yaml import Key, List, Map, Node, Scalar, Unsafe, Value
 
 VALUE_LIMIT = 100_000
-"""Parts of one rendered value; variables that repeat each other grow fast."""
+"""The most parts of one rendered value; variables that repeat each other grow fast."""
 
 DEPTH_LIMIT = 100
-"""Collections inside each other in a rendered value."""
+"""The most collections inside each other in a rendered value."""
 
 _NODES = (Map, List, Scalar)
 _SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ItemsView, ValuesView)
@@ -40,7 +40,7 @@ class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
             super().__setitem__(key, part)
         return part
 
-    # dict's own would look past __getitem__.
+    # The methods of dict would pass over __getitem__.
     items = Mapping.items  # type: ignore[assignment]
     values = Mapping.values  # type: ignore[assignment]
     get = Mapping.get  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
 
 def _on_copies(function: Callable[..., Any]) -> Any:
     """A method of ``LazyList`` that looks at every part: ``function`` of copies of the lists, with each part rendered.
-    Those of ``list`` would look past ``__getitem__``."""
+    The methods of ``list`` would pass over ``__getitem__``."""
 
     def method(self: LazyList, *others: Any) -> Any:
         return function(self.copy(), *(other.copy() if isinstance(other, LazyList) else other for other in others))
@@ -118,8 +118,8 @@ class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
 
 
 def settled(value: object, *, sealed: bool = False, tuples: Callable[[list[Any]], Any] = list) -> Value:
-    """``value`` as plain data; iterators become lists, and so do tuples, or what ``tuples`` makes of their items.
-    ``sealed``: it was settled before, so its texts may hold tokens.
+    """``value`` as plain data. Iterators become lists; ``tuples`` makes a tuple's value of its items. ``sealed``: True
+    where ``value`` was settled before, so that its texts may hold tokens.
 
     Raises the problem of an ``Absent`` inside, and TemplateError for a value that is no data, forged or too large.
     """

@@ -1,6 +1,6 @@
-"""Names of Ansible that templates here do not have: by kind and name, why not and what to write instead.
+"""Names of Ansible that templates here do not have: by kind and name, the reason and what to write instead.
 
-A template that uses one of them gets exactly this as a complaint, and docs/coming-from/ansible-names.md is made of it.
+A template that uses one of them gets exactly this as a complaint, and docs/coming-from/ansible-names.md shows it.
 Tests hold that each name of ansible-core is either here or works.
 """
 
@@ -179,18 +179,18 @@ _FACT: Final = re.compile(
     r"|os_family$|pkg_mgr$|proc_cmdline$|processor|product_|python$|python_version$|real_|selinux|service_mgr$"
     r"|ssh_host_key|swap|system|uptime|user_(dir|gecos|gid|id|shell|uid)$|userspace_|virtualization)"
 )
-"""What ansible.builtin.setup gathers, apart from network devices. Variables of connections (``ansible_host``) are
-not among it: without them a default counts, as in Ansible."""
+"""Names of the facts that ansible.builtin.setup gathers, apart from those of network devices. Variables of connections
+(``ansible_host``) are not among them: where one is not set, a default counts, as in Ansible."""
 
 
 def variable(name: str) -> Fault | None:
-    """Why there is no variable ``name`` in values, and what to write instead; None where there may be one."""
+    """The reason why there is no variable ``name``, and what to write instead; None where there may be one."""
     return VARIABLES.get(name) or (FACTS if _FACT.match(name) else None)
 
 
 class NotHere(Mapping[str, NoReturn]):
-    """The variables that Ansible sets and nobody sets here. Each raises: with a default in its place a template would
-    silently give something else than in Ansible."""
+    """The variables that Ansible sets and the agent does not. Each raises TemplateError: if it were undefined, a
+    template could use a default and silently give another value than in Ansible."""
 
     def __getitem__(self, name: str) -> NoReturn:
         fault = variable(name)
@@ -211,7 +211,7 @@ class NotHere(Mapping[str, NoReturn]):
 NOT_HERE: Final = NotHere()
 
 _UNSET_THERE: Final = frozenset(("item", "omit", "role_name", "role_names", "role_path", "role_uuid", "vars"))
-"""Outside of loops and roles they are undefined in Ansible too, or the next use of what comes of them fails."""
+"""Variables that are undefined in Ansible too, outside of loops and roles, or whose value fails when it is used."""
 
 
 def refusals(kind: str, names: _Names) -> dict[str, Callable[..., NoReturn]]:
@@ -227,7 +227,7 @@ def _refusing(complaint: str) -> Callable[..., NoReturn]:
 
 
 def refuse_lookup(name: object = "", *_: object, **__: object) -> NoReturn:
-    """Raises TemplateError for ``lookup(name, …)``, which is no lookup ``file``."""
+    """Raise TemplateError, which says why there is no ``lookup(name, …)`` and what to write instead."""
     unknown = Fault(_MACHINE, _VALUES)
     fault = LOOKUPS.get(f"{name}".rpartition(".")[2], unknown)
     raise TemplateError(f"there is no lookup({name!r}) here: {fault}")

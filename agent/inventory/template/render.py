@@ -47,7 +47,7 @@ class TemplateProblem(InventoryError):
 
 
 class Renderer:
-    """Renders templates in one sandbox, which compiles each text once."""
+    """A renderer of templates in one sandbox, which compiles each text once."""
 
     def __init__(self) -> None:
         self._sandbox = Sandbox()
@@ -84,8 +84,8 @@ class Renderer:
         try:
             with budget:
                 template = compiled(text)
-                # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold
-                # it all.
+                # A shared context keeps the mapping itself, so that only the variables that the template uses render.
+                # Otherwise Jinja2 would copy it into a dict, and all would render.
                 functions = names.functions if isinstance(names, HostValues) else {}
                 scope: Any = ChainMap(cast("Any", names), functions, self._sandbox.globals, cast("Any", NOT_HERE))
                 return self._sandbox.concat(template.root_render_func(template.new_context(scope, shared=True)))
@@ -138,7 +138,8 @@ class HostValues(Mapping[str, object]):
         return self._renderer.text(template, self, position)
 
     def rendered(self, node: Node, problems: list[TemplateProblem]) -> Value:
-        """``node`` with every string rendered; keys are not templates. Adds to ``problems``."""
+        """``node`` with every string rendered; keys are not templates. Problems go to ``problems``, and None stands in
+        place of a string with one."""
         try:
             return settled(self._rendered(node, problems), sealed=True)
         except TemplateError as error:
@@ -192,7 +193,7 @@ class HostVars(Mapping[str, HostValues]):
     _hosts: tuple[str, ...]
     _values: Callable[[str], HostValues]
     asked: bool = False
-    """Whether a template has asked for a host's values."""
+    """True once a template has asked for a host's values."""
 
     def __getitem__(self, host: str) -> HostValues:
         self.asked = True
@@ -223,8 +224,8 @@ def _last_newlines(text: str, rendered: str) -> str:
 
 
 def _newlines_at_end(text: str) -> list[str]:
-    """The line ends behind the last character, in order. A regular expression that ends at the end of a text would
-    take the square of their number."""
+    """The line ends behind the last character, in order. A regular expression for them would take time by the square
+    of their number."""
     found: list[str] = []
     end = len(text)
     while text.endswith("\n", 0, end):
@@ -245,7 +246,7 @@ def _problem(error: Exception, text: str, names: Mapping[str, object], position:
 
 
 def _line(traceback: TracebackType | None) -> int | None:
-    """The line of the template that raised."""
+    """The line of the template that raised; None where no template is in ``traceback``."""
     line = None
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")

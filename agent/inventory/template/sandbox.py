@@ -1,4 +1,4 @@
-"""Jinja2 as inventories get it: an immutable sandbox without undefined values, without files, with ``bounds``."""
+"""Jinja2 for inventories: an immutable sandbox that refuses undefined values, reads no files and keeps ``bounds``."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from agent.inventory.template.sealed import (
 from agent.inventory.template.undefined import Absent, first_undefined, require_defined
 
 _MAKING = (dict, Cycler, Joiner, Namespace)
-"""Functions that keep what they are given, a secret too."""
+"""Functions that may get a secret: they only keep what they are given."""
 
 _RETURN, _LONE_RETURN = "\x1f\x1e\x1f", "\x1d\x1e\x1d"
-"""Separators of old terminals, which no text has in this order."""
+"""Marks for carriage returns: separators of old terminals, which no text has in this order."""
 
 
 class _ObjectCode(NativeCodeGenerator):
-    """Compiles a template to code that yields objects, for a lone constant too."""
+    """A generator of code that yields objects, for a lone constant too."""
 
     def _output_const_repr(self, group: Iterable[Any]) -> str:
         parts = [part for part in group if part is not None]
@@ -101,7 +101,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def concat(pieces: Iterable[Any]) -> Any:
-        """The only piece; of several pieces a text, in which None is empty. Raises TemplateError."""
+        """The only piece, or the text of several pieces; pieces that are None do not count. None where there is no
+        piece. Raises TemplateError."""
         found: list[Any] = []
         length = 0
         for piece in pieces:
@@ -111,7 +112,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if length > TEXT_LIMIT:
                 raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
         if len(found) <= 1:
-            return listed(found[0]) if found else None  # within the bounds, and to be read more than once
+            return listed(found[0]) if found else None  # within the bounds; an iterator could be read only once
         texts = [as_text(piece) for piece in found if _is_there(piece)]
         text = "".join(map(str, texts))
         return Sealed(text) if is_sealed(*texts) else text
@@ -133,7 +134,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call(__context, __function, *args, **named)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """As Jinja2's, but of ``hostvars`` and of a host's values what they hold comes before their own methods."""
+        """The attribute that Jinja2 finds, but entries of ``hostvars`` and of a host's values come before methods."""
         own = isinstance(obj, Mapping) and not isinstance(obj, dict)
         return self.getitem(obj, attribute) if own else super().getattr(obj, attribute)
 
@@ -151,7 +152,7 @@ def _counted(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def _is_there(piece: object) -> bool:
-    """Whether ``piece`` adds to a text. An ``if`` without ``else`` yields an Undefined of Jinja2's own, which does
+    """True if ``piece`` adds to a text. An ``if`` without ``else`` yields an Undefined of Jinja2's own, which does
     not."""
     return not isinstance(piece, Undefined) or isinstance(piece, Absent)
 
@@ -172,10 +173,10 @@ class _Bounded(NodeTransformer):
 
 
 class _Returns(NodeTransformer):
-    """Restores the carriage returns of a template's own text."""
+    """A visitor that restores the carriage returns of a template's own text."""
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.TemplateData:  # noqa: N802 as in Jinja2
-        # What stands alone was behind a newline that ``trim_blocks`` took.
+        # A mark without a newline before it stood behind one that ``trim_blocks`` removed.
         node.data = node.data.replace(f"\n{_RETURN}", "\r\n").replace(_RETURN, "").replace(_LONE_RETURN, "\r")
         return node
 
@@ -187,7 +188,8 @@ class _Returns(NodeTransformer):
 
 def _with_returns_aside(text: str) -> str:
     """``text`` with carriage returns replaced by marks, because Jinja2 would normalise them. The marks are white space
-    to Jinja2, so that ``{%- -%}`` strips them. The last line's end stays plain: Jinja2 drops it, as it does without."""
+    to Jinja2, so that ``{%- -%}`` strips them. A carriage return before the final newline is removed instead, so that
+    Jinja2 drops this newline like any other final one."""
     text = f"{text[:-2]}\n" if text.endswith("\r\n") else text
     return text.replace("\r\n", f"\n{_RETURN}").replace("\r", _LONE_RETURN) if "\r" in text else text
 
@@ -197,7 +199,7 @@ def _refuse_now(*_: object, **__: object) -> NoReturn:
 
 
 def _undef(hint: str | None = None) -> Absent:
-    """An undefined value, on purpose: for a variable that a group or a host has to set."""
+    """The function ``undef``: an undefined value, for a variable that a group or a host has to set."""
     return Absent(hint or "a mandatory variable has not been overridden")
 
 

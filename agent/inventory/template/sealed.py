@@ -1,8 +1,8 @@
 """A secret in a template: it can go into texts and through filters, and nothing can look at it.
 
-What a filter makes of a secret is known only on a host that may read it, so the call itself becomes part of the token
-(``domain.sealed``). Conditions and comparisons are refused: the digest of what is wanted has to be the same on a host
-that cannot read the value.
+Only a host that may read the secret knows the result of a filter, so the call itself becomes part of the token
+(``domain.sealed``). Conditions and comparisons are refused: the digest of a resource has to be the same on a host that
+cannot read the value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.inventory.template.bounds import budget
 from agent.inventory.template.undefined import first_undefined, require_defined
 
 _PASSING = ("string", "default", "d", "mandatory")
-"""Filters that give a secret as it is."""
+"""Filters that return a secret unchanged."""
 
 _OF_UNDEFINED = ("default", "d", "mandatory", "ternary", "type_debug")
 """Filters made for undefined values."""
@@ -58,7 +58,7 @@ _KEEPING = frozenset(
         *("union", "combinations", "permutations", "product", "zip", "zip_longest"),
     )
 )
-"""Filters of collections that keep each part as it is. All others may make a text of what is inside."""
+"""Filters of collections that keep each part as it is. All others may make a text of the parts."""
 
 _TESTS = ("defined", "undefined")
 
@@ -120,8 +120,8 @@ def _refuse(what: str) -> NoReturn:
 
 
 def require_unforged(value: Any) -> Any:
-    """``value``, which must not be a text with a mark of tokens: a template makes none but by ``secret()`` and
-    ``sops()``. Raises TemplateError."""
+    """``value``. Raises TemplateError for a text with a mark of tokens: only functions such as ``secret()`` make
+    tokens, never a template's own text."""
     if isinstance(value, str) and (OPEN in value or CLOSE in value):
         raise TemplateError("the characters U+F8D0 and U+F8D1 stand for secrets inside of hostwright; leave them out")
     return value
@@ -132,20 +132,20 @@ def is_sealed(*values: object) -> bool:
 
 
 def require_open(*values: object) -> None:
-    """Raise TemplateError where one of ``values`` is a secret, or a list of some."""
+    """Raise TemplateError where one of ``values`` is a secret, or a list with one."""
     if any(is_sealed(value) or (isinstance(value, (list, tuple)) and is_sealed(*value)) for value in values):
         _refuse("a call with it")
 
 
 def guarded_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """``filters``, each of which becomes part of the token where a secret is among its arguments. As in Ansible each
+    """``filters``, each guarded: with a secret among its arguments it returns a token of the call. As in Ansible each
     returns an undefined argument unchanged, so that a default may follow: ``{{ port | int | default(80) }}``."""
     return {name: _guarded_filter(name, function) for name, function in filters.items()}
 
 
 def guarded_tests(tests: Mapping[str, Any]) -> dict[str, Any]:
-    """``tests``, each refusing a secret and an undefined value, apart from those that ask whether there is a value.
-    Neither yes nor no is true of them: a misspelt ``{% if prot is none %}`` must not be a quiet no."""
+    """``tests``, each guarded: it refuses secrets and undefined values. ``defined`` and ``undefined`` are not guarded.
+    A misspelt ``{% if prot is none %}`` must not silently be false."""
     return {name: each if name in _TESTS else _guarded_test(each) for name, each in tests.items()}
 
 
@@ -182,7 +182,7 @@ def _guarded_test(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def holds(value: object) -> bool:
-    """Whether a secret is anywhere in ``value``. Raises TemplateError for a forged one."""
+    """True if a secret is anywhere in ``value``. Raises TemplateError for a forged one."""
     if isinstance(value, Mapping):
         return any(map(holds, value.values()))
     if isinstance(value, (list, tuple, ValuesView, ItemsView)):
@@ -191,12 +191,13 @@ def holds(value: object) -> bool:
 
 
 def listed(value: Any) -> Any:
-    """``value``, an iterator as a list: it can be looked at only once."""
+    """``value``; an iterator, which can be read only once, as a list."""
     return list(value) if isinstance(value, Iterator) else value
 
 
 def as_text(value: object) -> str | Sealed:
-    """``value`` as it stands in a text; what a collection with a secret in it looks like is known on the host."""
+    """``value`` as it stands in a text; a token for a collection with a secret in it, whose text only the host knows.
+    Raises TemplateError."""
     from agent.inventory.template.lazy import settled
 
     value = listed(value)
@@ -232,7 +233,7 @@ def _sandbox() -> Any:
 
 
 def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> object:
-    """What the filter makes of values. Raises FilterRefusal."""
+    """The result of the filter ``name`` for decrypted values. Raises FilterRefusal."""
     from agent.inventory.template.lazy import settled
 
     sandbox = _sandbox()
@@ -243,5 +244,5 @@ def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> ob
             return settled(found, tuples=tuple)
     except TemplateError as error:
         raise FilterRefusal(f"{error}") from None
-    except Exception as error:  # of a filter given what it does not expect; its words may hold the value
+    except Exception as error:  # from a filter that got an unexpected value; the message may hold it
         raise FilterRefusal(type(error).__name__) from None

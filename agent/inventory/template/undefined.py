@@ -25,7 +25,7 @@ def first_undefined(*values: Any) -> Absent | None:
 
 
 def require_defined(value: Any) -> Any:
-    """``value``, which must not be undefined. Raising here keeps the line of the template."""
+    """``value``. Raises the error of an undefined one here, where the traceback still has the line of the template."""
     if isinstance(value, Absent):
         str(value)
     return value

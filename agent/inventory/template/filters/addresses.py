@@ -1,5 +1,5 @@
-"""``ipaddr`` and its relatives as in the collection ansible.utils. They return false for what is no address, or not of
-the kind asked for; from a list they leave it out."""
+"""``ipaddr`` and its relatives as in the collection ansible.utils. They return false for a value that is no address or
+not of the kind asked for, and leave it out of a list."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _is_network(of: _Interface) -> bool:
 
 
 def _is_host(of: _Interface) -> bool:
-    """Of a network of two every address is a host's (RFC 3021); IPv6 has no broadcasts."""
+    """True unless the address is the network's own. In a network of two both are of hosts (RFC 3021)."""
     return not _is_network(of) or _size(of) == 2
 
 
@@ -85,7 +85,7 @@ _QUERIES: Final[Mapping[str, Callable[[_Interface], object]]] = {
     "type": lambda of: "network" if _is_network(of) else "address",
     "version": lambda of: of.version,
 }
-"""What can be asked of an address or a network; None where it does not fit."""
+"""Queries about an address or a network, by name; their result is None where they do not fit."""
 
 _KINDS: Final[Mapping[str, Callable[[_Interface], bool]]] = {
     "link-local": lambda of: of.ip.is_link_local,
@@ -96,7 +96,7 @@ _KINDS: Final[Mapping[str, Callable[[_Interface], bool]]] = {
     "public": lambda of: of.ip.is_global and not of.ip.is_multicast,
     "unicast": lambda of: not of.ip.is_multicast,
 }
-"""What an address or a network can be; it is given back where it is so."""
+"""Kinds of addresses and networks, by name; ``ipaddr`` returns a value that is of the kind."""
 
 
 def ipaddr(value: Any, query: str | int = "", version: int | None = None) -> Any:

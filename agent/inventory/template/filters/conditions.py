@@ -60,8 +60,8 @@ def version(
 
 
 def _loose(text: str) -> list[Any]:
-    """As distutils' LooseVersion: digits as numbers, letters as words, in order. Raises TypeError where a number meets
-    a word."""
+    """The version as distutils' LooseVersion reads it: digits as numbers, letters as words, in order. A comparison of
+    two raises TypeError where a number meets a word."""
     return [int(part) if part.isdigit() else part for part in _COMPONENTS.findall(text)]
 
 
@@ -74,7 +74,7 @@ def _strict(text: str) -> tuple[Any, ...]:
 
 
 def _semantic(text: str) -> tuple[Any, ...]:
-    """semver.org, clause 11: numbers below words, a pre-release below its release."""
+    """The version in the order of semver.org, clause 11: numbers below words, a pre-release below its release."""
     found = _SEMANTIC.fullmatch(text)
     if found is None:
         refuse(f'version: "{text}" is no semantic version such as 1.2.3')

@@ -34,7 +34,7 @@ def from_yaml(value: Any) -> Any:
 
 
 def from_yaml_all(value: Any) -> Any:
-    """The documents of a text one by one; a line ``---`` parts them. What is no text stays as it is."""
+    """The documents of a text, which lines ``---`` separate; none for None. Any other value is returned as it is."""
     if not isinstance(value, str):
         return [] if value is None else value
     texts = re.split(r"(?m)^---(?:\s|$)", value)

@@ -63,7 +63,8 @@ def items2dict(value: Iterable[Any], key_name: str = "key", value_name: str = "v
 
 @pass_environment
 def extract(environment: Environment, key: Any, container: Any, more: Any = None) -> Any:
-    """What is at ``key`` of ``container``, and at ``more`` of that; undefined where nothing is."""
+    """The value at ``key`` of ``container`` or, with ``more``, at that key or list of keys below it. Undefined where
+    there is none."""
     for part in (key, *(more if isinstance(more, list) else () if more is None else (more,))):
         container = environment.getitem(container, part)
     return container
@@ -116,7 +117,7 @@ def rekey_on_member(value: Any, key: str, duplicates: str = "error") -> dict[Any
 
 
 def unique(value: Iterable[Any], case_sensitive: bool = False, attribute: str | int | None = None) -> list[Any]:
-    """Jinja2's default: letters count as equal whatever their case."""
+    """The first of each set of equal entries. As in Jinja2, case does not count unless ``case_sensitive`` says so."""
     found: list[Any] = []
     seen: list[Any] = []
     for item in value:

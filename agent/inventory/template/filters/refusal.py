@@ -13,7 +13,7 @@ def refuse(problem: str) -> NoReturn:
 
 
 def compiled(pattern: str, ignorecase: bool, multiline: bool) -> re.Pattern[str]:
-    """``pattern`` with these flags. Refuses what is no regular expression."""
+    """``pattern`` compiled with these flags. Raises TemplateError if it is no regular expression."""
     try:
         return re.compile(pattern, (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0))
     except re.error as error:

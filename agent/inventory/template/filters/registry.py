@@ -1,11 +1,11 @@
-"""Ansible's filters and tests for templates: each gives what ansible-core 2.19 gives for the same value.
+"""Ansible's filters and tests for templates: each returns what ansible-core 2.19 returns for the same value.
 
 A public function of ``addresses``, ``documents``, ``lists``, ``texts`` or ``values`` is the filter of its name, one of
 ``conditions`` the test of its name; an underscore behind a name that Python needs is dropped. Further names and
 functions of Python's own library stand here.
 
-All of them are pure. What looks at the machine that renders, asks the clock or draws lots without a seed is a
-complaint: each host renders for itself, in each cycle, and has to come to the same value. Tests compare them with
+All of them are pure. A filter or test that would look at the machine, ask the clock or draw lots without a seed is a
+complaint: each host renders for itself, in each cycle, and has to come to the same value. Tests compare the others with
 Ansible's own.
 """
 
@@ -35,10 +35,10 @@ from agent.inventory.template.not_here import refusals
 _Functions = Mapping[str, Callable[..., Any]]
 
 _COMBINATIONS_LIMIT: Final = 10_000
-"""Results of ``product``, ``permutations`` and the like."""
+"""The most results of one call of ``product``, ``permutations`` or ``combinations``."""
 
 _ENTRIES_LIMIT: Final = 1_000_000
-"""Entries of all those results together."""
+"""The most entries of all results of one call together."""
 
 
 def _public(*modules: ModuleType) -> _Functions:
@@ -51,7 +51,7 @@ def _public(*modules: ModuleType) -> _Functions:
 
 
 def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` with an error that names it where a value is of the wrong kind."""
+    """``function`` with Python's errors turned into a TemplateError that begins with ``name``."""
 
     @wraps(function)
     def strict(*args: Any, **named: Any) -> Any:

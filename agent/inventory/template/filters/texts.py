@@ -16,7 +16,7 @@ from agent.inventory.template.filters.refusal import compiled, refuse
 from agent.system.crypt import CryptError, crypt
 
 _NAMESPACE: Final = uuid.UUID("361e6d51-faec-444a-9079-341386da8e2e")
-"""Of ``to_uuid`` in Ansible."""
+"""The namespace of Ansible's ``to_uuid``."""
 
 _COMMENTS: Final = {
     "plain": ("", "# ", ""),
@@ -25,13 +25,13 @@ _COMMENTS: Final = {
     "cblock": ("/*", " * ", " */"),
     "xml": ("<!--", " - ", "-->"),
 }
-"""By style, what begins, decorates and ends a comment."""
+"""The beginning, the decoration and the end of a comment, by style."""
 
 _CRYPTS: Final = {"md5": "$1$", "blowfish": "$2b$12$", "sha256": "$5$", "sha512": "$6$"}
 
 _ROUNDS_MOST: Final = {"blowfish": 14}
 _OTHER_ROUNDS_MOST: Final = 1_000_000
-"""``rounds`` of ``password_hash``: libcrypt cannot be interrupted, and each cycle works the hash out."""
+"""The most ``rounds`` of ``password_hash``: libcrypt cannot be interrupted, and each cycle works the hash out."""
 
 
 def regex_replace(  # noqa: PLR0917  # as Ansible's

@@ -21,7 +21,7 @@ _SIZE: Final = re.compile(r"([0-9]*\.?[0-9]+)(?:\s*([A-Za-z]+))?\s*")
 
 
 def bool_(value: object) -> bool:
-    """False for everything else, as Ansible; it warns."""
+    """True for 1, on, true and yes. False for everything else, as in Ansible, which also warns."""
     if isinstance(value, (str, int)):
         return str(value).lower() in _TRUE
     return value == 1
