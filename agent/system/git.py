@@ -1,9 +1,9 @@
-"""Git: remotes into commits, and commits into trees and folders, through a mirror of our own.
+"""The mirror of a config repo: commits fetched from a remote, read as trees, and written to folders.
 
-``git_objects`` answers questions to the mirror, ``git_remote`` talks to remotes.
+``git_objects`` reads the mirror, ``git_remote`` talks to remotes.
 
-Every object that is read is hashed and compared with its name: what ``verify`` trusted must be what ``export`` writes,
-whatever became of the disk in between.
+Every object that is read is hashed and compared with its name: ``export`` must write what ``verify`` trusted, also if
+the disk was damaged in between.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from agent.system.remote import Remote, checked_branch
 __all__ = ["Access", "CommitTree", "Mirror"]
 
 OBJECT_LIMIT: Final = 4 * 1024 * 1024
-"""Bytes of a commit or tag; the longest messages that people write have some thousands."""
+"""Bytes of a commit or tag; the longest messages that people write have some thousands of bytes."""
 SUBJECT_LIMIT: Final = 120
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 
@@ -39,13 +39,14 @@ T = TypeVar("T")
 
 
 class Mirror:
-    """A bare repository at ``path`` that holds what was trusted; made when it is missing, and anew when it is damaged.
+    """A bare repository at ``path`` that holds trusted commits; made if it is missing, and anew if it is damaged.
 
-    What was fetched lies in a second one beside it (``Incoming``) until ``keep`` says that it is trusted. Both are read
-    as one.
+    Commits that were fetched lie in a second repository beside it (``Incoming``) until ``keep`` is called for one of
+    them. Both repositories are read as one.
 
-    Reading raises SourceError: kind ``commit-missing`` for a commit that is not here, ``mirror-damaged`` for what
-    cannot be read nor fetched again. A damaged mirror is cloned anew while reading, when this object knows from where.
+    Methods that read raise SourceError: kind ``commit-missing`` for a commit that is not here, ``mirror-damaged`` for
+    an object that can neither be read nor fetched again. If ``fetch`` or ``follow`` has named a remote, they clone a
+    damaged mirror anew from it.
     """
 
     def __init__(self, path: Path, access: Access) -> None:
@@ -62,26 +63,27 @@ class Mirror:
         """The commit that ``branch`` of ``remote`` is at, by one ls-remote; the mirror is not touched.
 
         Raises SourceError, kinds ``source-unreachable``, ``branch-missing``, ``host-key-mismatch``,
-        ``host-key-unknown``, ``auth-refused``, ``timeout``; SettingsError when remote or branch cannot be one.
+        ``host-key-unknown``, ``auth-refused``, ``timeout``; SettingsError for an invalid remote or branch.
         """
         return git_remote.offer(Remote.parse(remote), checked_branch(branch), self._access).tip
 
     def asking(self, remote: str, *, tags: bool) -> tuple[list[str], dict[str, str], int]:
-        """The command by which the daemon asks what ``fetch`` asks, its environment, and after how many seconds it is
-        given up. Raises SettingsError when that cannot be a remote, or for a key that others may have seen."""
+        """The command that lists the refs of ``remote`` for the daemon, as ``fetch`` lists them; its environment; its
+        time limit in seconds. Raises SettingsError for an invalid remote, or for a key that others may have seen."""
         there = Remote.parse(remote)
         argv = ["git", *git_remote.listing(there, tags=tags)]
         return argv, network_environment(self._access, there, often=True), self._access.timeout_s
 
     def follow(self, remote: str, branch: str) -> None:
-        """Set the remote from which a damaged mirror is cloned anew while reading; ``fetch`` sets it too. Raises
-        SettingsError when remote or branch cannot be one."""
+        """Set the remote and branch from which a damaged mirror is cloned anew; ``fetch`` sets them too. Raises
+        SettingsError for an invalid remote or branch."""
         self._source = (Remote.parse(remote), checked_branch(branch))
 
     def fetch(self, remote: str, branch: str, *, tags: bool = False) -> Commit:
-        """The commit that ``branch`` is at, with its whole history here. Asks first, and fetches only what is not here.
-        Says what the other branches are at, and with ``tags`` what tags the remote offers; ``bring`` fetches them.
-        Raises like ``tip``, and SourceError, kinds ``bad-objects``, ``disk-full`` and ``too-large``."""
+        """The commit that ``branch`` is at; it and its whole history are here afterwards. It lists the commits of the
+        other branches, and with ``tags`` the remote's tags, whose objects ``bring`` fetches. Nothing is fetched if the
+        commit is here already. Raises like ``tip``, and SourceError, kinds ``bad-objects``, ``disk-full`` and
+        ``too-large``."""
         self._source = source = (Remote.parse(remote), checked_branch(branch))
         offer = git_remote.offer(*source, self._access, tags=tags)
         sha = offer.tip
@@ -95,7 +97,8 @@ class Mirror:
         return replace(self.commit(sha), others=offer.others, tags=offer.tags, listed=offer.listed)
 
     def keep(self, sha: str) -> None:
-        """Makes ``sha``, which was fetched and is trusted, and all that came with it part of the mirror."""
+        """Make the fetched commit ``sha``, which is trusted now, and all that was fetched with it part of the mirror.
+        Raises SourceError, OSError."""
         if self._incoming.tip() is None or self._store.ref(TIP) == sha:
             return
         try:
@@ -107,15 +110,15 @@ class Mirror:
             self._take_in(sha)
 
     def bring(self, tags: Sequence[Tag]) -> None:
-        """Fetches the objects of annotated tags that are not here, from where was fetched last. Raises like ``fetch``;
-        a tag that has gone from the remote meanwhile is simply not here."""
+        """Fetch the objects of annotated ``tags`` that are not here, from the remote of the last ``fetch`` or
+        ``follow``. A tag that the remote no longer has is passed over. Raises like ``fetch``."""
         missing = [tag.name for tag in tags if tag.annotated and self._store.header(tag.object) is None]
         if missing and self._source is not None:
             git_remote.fetch_tags(self._incoming.open().path, self._source[0], missing, self._access)
 
     def fetch_commit(self, remote: Remote, sha: str, ref: str) -> None:
-        """The one commit ``sha``, without its history where the server gives it like that, else with that of ``ref``
-        (a name, HEAD, or a pattern). Raises like ``fetch``, and SourceError, kind ``commit-missing``."""
+        """Fetch the commit ``sha`` alone; if the server does not give it alone, with the whole history of ``ref`` (a
+        name, HEAD, or a pattern). Raises like ``fetch``, and SourceError, kind ``commit-missing``."""
         self._store.make()
         if not git_remote.fetch_commit(self._store.path, remote, _checked(sha), f"{TIP}-commit", self._access):
             git_remote.fetch(self._store.path, remote, ref, f"{TIP}-refs{'/*' if '*' in ref else ''}", self._access)
@@ -128,9 +131,9 @@ class Mirror:
             )
 
     def behind(self, heads: Mapping[str, str], since: str | None) -> Mapping[str, str]:
-        """By commit, the branch through which it is reached, for what branches of the remote (``heads``, by name) are
-        at and for what is behind that, but not in the history of ``since``. The commits are fetched without files, as
-        far as that is cheap, and thrown away; where it is not, only what the branches are at is told."""
+        """The commits of the remote's branches that are not in the history of ``since``, each with the name of a branch
+        that has it. ``heads``: the commits that the branches are at, by name. The commits are fetched without files,
+        and thrown away afterwards; if that fails, the result holds only ``heads``. Empty if no remote is known."""
         return self._incoming.behind(self._source[0], heads, since) if self._source is not None else {}
 
     def has(self, sha: str) -> bool:
@@ -138,11 +141,12 @@ class Mirror:
         return _SHA.fullmatch(sha) is not None and self._store.header(sha) == "commit"
 
     def beginning(self, digits: str) -> Sequence[str]:
-        """The commits here whose names begin with these hex digits, at least four."""
+        """The commits here whose names begin with ``digits``: at least four hex digits."""
         return [sha for sha in self._store.lines("rev-parse", f"--disambiguate={digits}") if self.has(sha)]
 
     def raw(self, sha: str) -> bytes:
-        """The commit as git stores it: what a signature covers, and the signature."""
+        """The commit ``sha`` as git stores it: the text that a signature covers, and the signature. Raises SourceError,
+        kind ``bad-objects`` for a commit larger than OBJECT_LIMIT."""
         if not self.has(sha):
             raise SourceError(
                 f"the commit {printable(sha, 40)} is not in the repository",
@@ -160,7 +164,7 @@ class Mirror:
         return self._read(sha, "commit")
 
     def tag(self, sha: str) -> bytes | None:
-        """An annotated tag as git stores it; None when there is no such tag here that could be read."""
+        """An annotated tag as git stores it; None if it is not here, cannot be read, or is larger than OBJECT_LIMIT."""
         try:
             if self._store.header(sha) != "tag" or self._store.size(sha) > OBJECT_LIMIT:
                 return None
@@ -169,13 +173,13 @@ class Mirror:
             return None
 
     def commit(self, sha: str) -> Commit:
-        """A commit with its subject, escaped and cut to SUBJECT_LIMIT characters."""
+        """The commit ``sha`` with its subject, escaped and cut to SUBJECT_LIMIT characters."""
         _, _, message = self.raw(sha).partition(b"\n\n")
         subject = message.strip().split(b"\n", 1)[0].decode(errors="replace")
         return Commit(sha, printable(subject, SUBJECT_LIMIT))
 
     def descends(self, tip: str, ancestor: str) -> bool:
-        """True if ``ancestor`` is ``tip`` or in its history; False also when ``ancestor`` is not here."""
+        """True if ``ancestor`` is ``tip`` or in its history; False also if ``ancestor`` is not here."""
         if not self.has(ancestor):
             return False
         _checked(tip)
@@ -193,25 +197,26 @@ class Mirror:
         return CommitTree(root_of(sha, self.raw(sha)), self._read)
 
     def export(self, sha: str, target: Path, *, outward: bool = False) -> None:
-        """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all. Links
-        that lead out are left out: code that is run there would follow them; ``outward``: they are made as well.
+        """Write all files of a commit below the new folder ``target``: read-only, durable, all or none. Links that lead
+        out of it are left out, because code that runs there would follow them; with ``outward`` they are made as well.
 
-        Raises SourceError, kind ``unsafe-tree``, and SourceErrors of reading; OSError when it cannot be written.
+        Raises SourceError, kind ``unsafe-tree``, and SourceErrors of reading; OSError if it cannot be written.
         """
         tree = self.tree(sha)
         self._healing(lambda: tree.export(self._store, target, outward=outward))
 
     def keep_recent(self) -> None:
-        """Keeps the few objects that were asked for at hand: the next cycle asks for the same. Raises OSError."""
+        """Keep the few objects that were read in files beside the mirror: the next cycle reads the same. Raises
+        OSError."""
         if self._store.path.is_dir():
             self._store.recent.keep()
 
     def close(self) -> None:
-        """Ends the git process that answers questions; the next question starts another."""
+        """End the git process that reads objects; the next read starts another."""
         self._store.close()
 
     def _fetch(self, source: tuple[Remote, str], expected: str) -> str:
-        """Raises like ``Incoming.fetch``."""
+        """The commit that the branch of ``source`` is at, fetched into ``Incoming``. Raises like ``Incoming.fetch``."""
         self._store.make()
         self._store.close()
         self._store.tidy()
@@ -229,7 +234,8 @@ class Mirror:
         self._incoming.drop()
 
     def _replace(self, source: tuple[Remote, str], expected: str = "") -> str:
-        """A new mirror in the place of this one, which is set aside; this one stays when that fails."""
+        """The commit that the branch of ``source`` is at, fetched beside a new, empty mirror. The damaged one is set
+        aside; it stays in its place if the fetch fails. Raises like ``Incoming.fetch``."""
         path = self._store.path
         sha = self._incoming.fetch(*source, expected, alone=True)
         self._store.close()
@@ -245,7 +251,8 @@ class Mirror:
         return self._healing(lambda: self._store.read(sha, kind))
 
     def _healing(self, read: Callable[[], T]) -> T:
-        """``read``; when the mirror is damaged, once more from a new one."""
+        """The result of ``read``. If the mirror is damaged, a new one is fetched, and ``read`` is called again. Raises
+        SourceError."""
         try:
             return read()
         except DamagedError as damage:

@@ -1,6 +1,7 @@
-"""One branch of a remote as values: its files read, commits written on top of it, pushed; never a working tree.
+"""One branch of a remote: its files read, new commits written on top of it and pushed, without a working tree.
 
-The repository is a cache of one commit's objects. Whatever is wrong with it, it is thrown away and fetched again.
+The repository here is a cache of one commit's objects. If anything is wrong with it, it is thrown away and fetched
+again.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ _TIP: Final = "refs/hostwright/tip"
 """The commit that was fetched or written last."""
 _REMOTE: Final = "status"
 _LOOSE_LIMIT: Final = 27
-"""Files in one of 256 folders of loose objects; git's own sign (gc.auto) that there are some 6,700 in all."""
+"""Files in one of the 256 folders of loose objects. Git itself concludes from as many (gc.auto) that there are some
+6,700 in all."""
 _PACK_LIMIT: Final = 50
 CACHE_MOST: Final = 256 * 1024 * 1024
-"""Bytes of the cache, and of one fetch into it; the reports of 10,000 hosts have some 20 MB."""
+"""Bytes of the cache, and of one fetch into it; the reports of 10,000 hosts take some 20 MB."""
 _OWN_DAMAGE: Final = re.compile(
     rb"^(?!remote:).*(\.lock'|not a git repository:|object .* is (empty|corrupt)|bad (object|ref|shallow)|broken ref"
     rb"|missing (blob|tree|commit)|unable to (read|parse) (sha1|object|tree|commit)|unable to resolve reference"
     rb"|packfile .* (cannot|does not)|not a valid object|did not receive expected object|shallow file)",
     re.MULTILINE,
 )
-"""What git says when the cache is to blame: locks left by a killed run, what a power loss made of it."""
+"""Git's messages if the cache is to blame: locks that a killed run left, damage by a loss of power."""
 _BUSY: Final = re.compile(
     rb"kex_exchange_identification|connection (reset|closed) by|returned error: (429|50[0234])|try again later", re.I
 )
-"""How servers say that they have no room now; sshd drops connections when many begin at once (MaxStartups)."""
+"""The messages of servers that are busy; sshd drops connections when many begin at once (MaxStartups)."""
 _RACE: Final = (
     "fetch first",
     "non-fast-forward",
@@ -52,7 +54,7 @@ _RACE: Final = (
     "incorrect old value",
     "already exists",
 )
-"""How servers say that somebody else was quicker."""
+"""The reasons of servers for refusing a push because somebody else was quicker."""
 
 _PATIENCE: Final = "check the network to the Git server; a report that was not sent waits in the spool"
 _KINDS: Final = {
@@ -71,7 +73,7 @@ _HINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BranchFile:
-    """One file of the branch. ``size`` in bytes; None for what is no regular file, or is not here."""
+    """One file of the branch. ``size``: bytes; None if it is no regular file, or its content is not here."""
 
     path: str
     object_id: str
@@ -80,7 +82,8 @@ class BranchFile:
 
 @dataclass(frozen=True, slots=True)
 class NewCommit:
-    """One commit to write: what it says, who (a host's name) and when, and the files that it sets or, None, removes."""
+    """One commit to write. ``author``: the name of a host. ``at``: seconds since the epoch. ``files``: the new contents
+    by path; None removes a file."""
 
     message: str
     author: str
@@ -89,18 +92,19 @@ class NewCommit:
 
 
 class Contended(Exception):
-    """Somebody was quicker, or the server has no room for us now: nothing was written, try again after a while."""
+    """Somebody was quicker, or the server is busy. Nothing was pushed; a later try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
     """``branch`` of ``remote``, cached in the bare repository ``folder``, until ``deadline`` (``time.monotonic()``).
 
-    ``filter`` is what the server is asked to leave out (``blob:none``; a server that does not know filters sends
-    everything); what was left out is never fetched one by one: for all commands but fetch the remote is not a promisor.
+    ``filter`` names the objects that the server is asked to leave out, as in ``blob:none``; a server that knows no
+    filters sends everything. Git never fetches objects that were left out one by one, because the remote is a promisor
+    for the command fetch alone.
 
-    Methods raise ReportError (the remote refuses, cannot be reached or is too slow), DamagedError when the cache was to
-    blame, which is then gone, and Contended.
+    Methods raise ReportError if the remote refuses, cannot be reached or is too slow; DamagedError if the cache was to
+    blame, which is then removed; and Contended.
     """
 
     folder: Path
@@ -111,20 +115,21 @@ class Branch:
     deadline: float
 
     def holds(self, commit: str) -> bool:
-        """True if ``commit`` is what was fetched or written last."""
+        """True if ``commit`` was fetched or written last."""
         with self._explained() as store:
             self._prepare(store)
             return store.ref(_TIP) == commit
 
     def fetch(self) -> str | None:
-        """The commit at the tip, its trees and unfiltered blobs now in the cache; None when there is no such branch."""
+        """The commit at the tip, whose trees and unfiltered blobs are in the cache now; None if there is no such
+        branch."""
         with self._explained() as store:
             self._prepare(store)
             done = bounded_fetch(
                 *(self.folder, self.remote, self.access),
                 *("-c", f"remote.{_REMOTE}.promisor=true", "-c", f"remote.{_REMOTE}.partialclonefilter={self.filter}"),
                 *("-c", f"remote.{_REMOTE}.url={self.remote}"),
-                # Nothing of this is ever written to files by name, and one malformed object must not silence a fleet.
+                # One malformed object must not silence a fleet, and no file is ever written by the names in here.
                 *("-c", "fetch.fsckObjects=false"),
                 *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", f"--filter={self.filter}"),
                 *(_REMOTE, f"+refs/heads/{self.branch}:{_TIP}"),
@@ -138,7 +143,7 @@ class Branch:
             return store.ref(f"{_TIP}^{{commit}}")
 
     def files(self, commit: str | None, folder: str) -> tuple[BranchFile, ...]:
-        """All files below ``folder``, sorted by path; none where there is no commit."""
+        """All files below ``folder`` in ``commit``, sorted by path; none if ``commit`` is None."""
         if commit is None:
             return ()
         asked = ("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", folder)
@@ -154,7 +159,7 @@ class Branch:
         return tuple(found)
 
     def contents(self, files: Iterable[BranchFile]) -> Mapping[str, bytes]:
-        """The content of files of known size, by path; one run of git for all of them."""
+        """The contents of ``files`` by path, with one run of git; files without a size are left out."""
         wanted = {file.path: file for file in files if file.size is not None}
         sizes = {file.object_id: file.size or 0 for file in wanted.values()}
         with self._explained() as store:
@@ -162,7 +167,8 @@ class Branch:
         return {path: blobs[file.object_id] for path, file in wanted.items()}
 
     def write(self, parent: str | None, commits: Sequence[NewCommit]) -> str:
-        """Commits on top of ``parent`` (None: the first of a new history), in order; the last one's name."""
+        """The name of the last of ``commits``, which are written in order on top of ``parent``; None: they begin a new
+        history."""
         stream = b"feature done\n"
         for number, commit in enumerate(commits):
             who = f"{commit.author} <{commit.author}@hostwright.invalid> {commit.at} +0000"
@@ -181,7 +187,8 @@ class Branch:
             return store.lines("rev-parse", "--verify", _TIP)[0]
 
     def push(self, commit: str) -> None:
-        """Makes ``commit`` the tip, provided that its history continues the tip there: git's compare-and-swap."""
+        """Make ``commit`` the tip of the remote's branch, if its history contains the tip there. Raises Contended if it
+        does not."""
         with self._explained():
             done = converse(
                 *(self.remote, self.access),
@@ -212,7 +219,7 @@ class Branch:
         )
 
     def _prepare(self, store: ObjectStore) -> None:
-        """An empty repository where there is none, or where the old one has grown enough."""
+        """Make an empty repository if there is none, or if the old one has grown too large."""
         packs = self.folder / "objects/pack"
         grown = _count(self.folder / "objects/17") > _LOOSE_LIMIT or _count(packs) > 3 * _PACK_LIMIT
         if packs.is_dir():
@@ -233,7 +240,7 @@ class Branch:
 
     @contextmanager
     def _explained(self) -> Iterator[ObjectStore]:
-        """The cache. What git could not do with it becomes what the methods raise."""
+        """The cache. An error of git inside is raised as one of those that the class names."""
         try:
             yield ObjectStore(self.folder)
         except DamagedError:

@@ -1,4 +1,4 @@
-"""Running git: the one place from which the agent starts it. (``git_objects`` reads objects by GitPython.)
+"""The run of git, with limits and an environment of its own. (``git_objects`` reads objects by GitPython.)
 
 Each run is a process group of its own with limits for its time, memory, output and files. GitPython's own time limit
 finds git's children with pgrep or ps, which a bare host does not have, and waits for ever for an ssh that survives git
@@ -19,12 +19,12 @@ from agent.system.process import OUTPUT_LIMIT, Completed, run
 from agent.system.remote import Remote
 
 LOCAL_TIMEOUT_S: Final = 120.0
-"""For a question to a repository on the disk; on a busy disk a walk through a long history may take seconds."""
+"""The time limit for a repository on the disk; on a busy disk a walk through a long history may take seconds."""
 MEMORY_MOST: Final = 512 * 1024 * 1024
-"""Bytes of data that a program of a conversation may hold. A server that lists branches without end took git to 1.8 GB
-in 8 seconds; a repository with half a million of them, or with files of 100 MB, needs less than this."""
+"""Bytes of memory that a program of a conversation may hold. A server that listed branches without end had git take
+1.8 GB in 8 seconds. A repository with half a million branches, or with files of 100 MB, needs less than this limit."""
 _LEFTOVERS: Final = ("pack/tmp_*", "pack/.tmp-*", "[0-9a-f][0-9a-f]/tmp_obj_*", "tmp_obj_*")
-"""Half a pack and half an object, below ``objects``."""
+"""The temporary packs and objects of a fetch, below ``objects``."""
 
 
 def git(
@@ -66,8 +66,8 @@ def converse(
     file_limit: int | None = None,
     often: bool = False,
 ) -> Completed:
-    """One run of git that talks to ``remote``. ``timeout_s`` is by default the one of ``access``; ``often``: as for
-    ``network_environment``."""
+    """One run of git that talks to ``remote``. ``timeout_s``: None takes that of ``access``. ``often``: as for
+    ``network_environment``. Raises like ``git``, and SettingsError for a key that others may have seen."""
     return git(
         *arguments,
         repository=repository,
@@ -82,8 +82,9 @@ def converse(
 def bounded_fetch(
     repository: Path, remote: Remote, access: Access, *arguments: str, most: int, timeout_s: float | None = None
 ) -> Completed:
-    """``git fetch`` with these arguments into the bare ``repository``. Raises SourceError for more than ``most`` bytes,
-    kind ``too-large``, and for more than half of what is free on the disk, kind ``disk-full``; nothing of it stays."""
+    """One ``git fetch`` with these arguments into the bare ``repository``. Raises SourceError, kind ``too-large`` for
+    more than ``most`` bytes, kind ``disk-full`` for more than half of the free bytes of the disk; then nothing of the
+    fetch stays."""
     limit = min(most, room(repository))
     done = converse(remote, access, *arguments, repository=repository, timeout_s=timeout_s, file_limit=limit)
     if not done.ok and drop_leftovers(repository) >= limit:
@@ -109,8 +110,8 @@ def _no_room(remote: Remote, limit: int) -> SourceError:
 
 
 def drop_leftovers(repository: Path) -> int:
-    """Removes what a fetch that was cut off left, and returns the bytes of the largest piece. Nobody else may be
-    writing there."""
+    """Remove the temporary files that a fetch left when it was cut off. Return the bytes of the largest one. The caller
+    must be the only one who writes there."""
     largest = 0
     for pattern in _LEFTOVERS:
         for left in (repository / "objects").glob(pattern):
@@ -120,7 +121,7 @@ def drop_leftovers(repository: Path) -> int:
 
 
 def room(folder: Path) -> int:
-    """Bytes that a fetch may write below ``folder``, whoever sends them: half of what is free."""
+    """The bytes that a fetch may write below ``folder``: half of the free ones."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize // 2
 

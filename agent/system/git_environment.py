@@ -1,9 +1,9 @@
-"""What git sees of the world: this environment and nothing else.
+"""The environment of git, which sees nothing else of the machine's configuration.
 
 Git reads settings from many places and starts programs for many reasons. Here every place is empty and every
 reason is off: no system or user configuration, no hooks, no file system monitor, no credential helpers, no prompts,
-no filters, no replaced objects, no transport but file, ssh and http. What is set is passed as environment
-variables (``GIT_CONFIG_COUNT``), which only root can read, not as arguments, which all users can.
+no filters, no replaced objects, no transport but file, ssh and http. Settings are passed as environment variables
+(``GIT_CONFIG_COUNT``), which only root can read, and not as arguments, which all users can read.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from agent.system.misplaced import require_private
 from agent.system.remote import Remote, Transport
 
 CONNECT_TIMEOUT_S: Final = 20
-"""To reach a server at all; a dropped packet is sent again four times within that."""
+"""Seconds to connect to a server: time for a dropped packet to be sent again four times."""
 STALLED_S: Final = 30
 """A transfer slower than STALLED_BYTES_PER_S for so long is given up."""
 STALLED_BYTES_PER_S: Final = 512
 
 _CHEAP_EXCHANGES: Final = "ecdh-sha2-nistp256,curve25519-sha256,curve25519-sha256@libssh.org"
-"""The key exchanges to be tried first. OpenSSH's first since 9.0, sntrup761, guards against computers to come and takes
-most of the CPU of a question (docs/performance.md). OpenSSL computes nistp256, faster than OpenSSH computes
-curve25519."""
+"""The key exchanges to be tried first. Since 9.0 OpenSSH itself tries sntrup761 first, which guards against quantum
+computers and takes most of the CPU time of a question (docs/performance.md). OpenSSL computes nistp256 faster than
+OpenSSH computes curve25519."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """The way to a remote.
 
-    ``known_hosts`` is the only place where host keys are looked up; None leaves ssh's own. ``deploy_key`` is then the
-    only key offered, and no ssh configuration is read; None leaves the configuration and agent of who runs this. ``ca``
-    is a PEM file, ``proxy`` a URL, both for http. ``timeout_s`` bounds each conversation as a whole, so that one that
-    trickles ends too.
+    ``known_hosts``: the only file in which host keys are looked up; None: ssh's own files. ``deploy_key``: the only key
+    that is offered, and no ssh configuration is read; None: the configuration and ssh agent of the person who runs
+    this. ``ca``: a PEM file, ``proxy``: a URL, both for http. ``timeout_s``: seconds for a whole conversation, so that
+    one that trickles ends too.
     """
 
     known_hosts: Path | None
@@ -52,9 +52,9 @@ _CONFIG: Final = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "core.attributesFile": "/dev/null",
-    "core.commitGraph": "false",  # what it says is not checked against the commits
+    "core.commitGraph": "false",  # git does not check the graph against the commits
     "core.fsync": "all",
-    "safe.bareRepository": "explicit",  # a folder that looks like a repository is none before somebody names it
+    "safe.bareRepository": "explicit",  # a folder that looks like a repository counts as one only if it is named
     "credential.helper": "",
     "submodule.recurse": "false",
     "fetch.recurseSubmodules": "false",
@@ -64,7 +64,7 @@ _CONFIG: Final = {
     "pack.threads": "1",  # each holds memory of its own
     "gc.auto": "0",
     "maintenance.auto": "false",
-    "http.followRedirects": "false",  # the password would be sent along, wherever that leads
+    "http.followRedirects": "false",  # git would send the password along, to any server
     "http.lowSpeedLimit": str(STALLED_BYTES_PER_S),
     "http.lowSpeedTime": str(STALLED_S),
 }
@@ -76,8 +76,9 @@ def local_environment() -> dict[str, str]:
 
 
 def network_environment(access: Access, remote: Remote, *, often: bool = False) -> dict[str, str]:
-    """The environment of git that talks to ``remote``. ``often``: each minute, and of nothing but what its branches are
-    at, which need not stay secret for decades. Raises SettingsError for a key that others may have seen."""
+    """The environment of git that talks to ``remote``. ``often``: True for the question of each minute, which tells
+    only the commits of branches: they need not stay secret for decades, so cheaper key exchanges are tried first.
+    Raises SettingsError for a key that others may have seen."""
     if remote.transport is Transport.SSH and access.deploy_key is not None:
         _require_key(access.deploy_key)
     config = dict(_CONFIG)
@@ -96,7 +97,7 @@ def network_environment(access: Access, remote: Remote, *, often: bool = False) 
 def _base() -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",  # what it complains about is read by git_failure
+        "LC_ALL": "C",  # git_failure reads the error messages
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_ATTR_NOSYSTEM": "1",

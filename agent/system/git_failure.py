@@ -1,4 +1,4 @@
-"""What git wrote when it could not get something from a remote, turned into a SourceError that says what to do."""
+"""The SourceError for a conversation with a remote that failed, made from git's messages, with a hint what to do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from agent.system.remote import Remote, without_password
 from agent.system.ssh_key import unusable
 
 _LINE_LIMIT: Final = 300
-"""Characters of git's own words that are passed on."""
+"""Characters of a line of git's messages that are passed on."""
 
 
 class UnexplainedError(SourceError):
-    """Git failed for a reason that the repository here may be to blame for."""
+    """Git failed, and the repository here may be to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ _CAUSES: Final = (
 
 
 def failure(done: Completed, remote: Remote | str, access: Access | None = None) -> SourceError:
-    """Why the conversation with ``remote`` failed: UnexplainedError unless it surely lies with the remote, the network
-    or the disk. ``access``: how git tried to reach it."""
+    """The error for ``done``, a failed conversation with ``remote``: UnexplainedError unless the remote, the network or
+    the disk is surely to blame. ``access``: the way that git took to the remote, if it took one."""
     if done.timed_out:
         within = f"within {access.timeout_s} s" if access is not None else "in time"
         return SourceError(

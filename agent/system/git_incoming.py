@@ -1,7 +1,7 @@
-"""What was fetched and is not trusted yet: a repository of its own beside the mirror.
+"""The incoming repository: commits that were fetched and are not trusted yet, beside the mirror.
 
-Whoever can push, and not sign, takes no more room on a host than one fetch may: what nobody trusted is gone with the
-next fetch, and at once where it broke off.
+People who can push, but not sign, cannot fill a host's disk with more than one fetch: the next fetch first removes
+all that is not trusted, and a fetch that breaks off removes it at once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote
 
 TIP: Final = "refs/hostwright/tip"
-"""The only ref of a mirror, at what was trusted last, and of what lies beside it, at what was fetched last."""
+"""The only ref: in a mirror the commit that was trusted last, in an incoming repository the one that was fetched
+last."""
 _SIGHTED: Final = "refs/sighted"
 BRANCHES_AT_ONCE: Final = 500
 COMMITS_AT_ONCE: Final = 5000
-"""More than a season's work on branches that are not merged."""
+"""More commits than people make in a season on branches that are not merged."""
 TRIED_AGAIN_S: Final = 3600
-"""A commit that brings more than a host takes is not asked for again before."""
+"""Seconds before a commit that was too large is fetched again."""
 
 
 def incoming_of(mirror: Path) -> Path:
@@ -37,14 +38,14 @@ def incoming_of(mirror: Path) -> Path:
 
 
 def tip_of(repository: Path) -> str | None:
-    """The commit that was trusted last, of a mirror, or fetched last, of what lies beside one, as far as it is known
-    there; nothing is made or mended."""
+    """The commit at TIP of a mirror or an incoming repository; None if there is no such commit or repository. Nothing
+    is made or mended."""
     there = not misplaced_folder(repository) and repository.is_dir()
     return ObjectStore(repository).ref(TIP) if there else None
 
 
 class Incoming:
-    """``mirror``: the path of the mirror that it lies beside."""
+    """The incoming repository beside ``mirror``, the path of a mirror."""
 
     def __init__(self, mirror: Path, access: Access) -> None:
         self.path = incoming_of(mirror)
@@ -52,13 +53,14 @@ class Incoming:
         self._access = access
 
     def tip(self) -> str | None:
-        """The commit that was fetched and is not yet trusted, its whole history here or in the mirror."""
+        """The commit that was fetched and is not trusted yet; None if there is none. Its whole history is here or in
+        the mirror."""
         return tip_of(self.path)
 
     def fetch(self, remote: Remote, branch: str, expected: str, *, alone: bool = False) -> str:
-        """The commit that ``branch`` is at, in the place of what was here. ``expected``: what it was said to be at;
-        ``alone``: nothing is taken from the mirror. Raises SourceError: DamagedError or UnexplainedError unless it is
-        the remote's, the network's or the disk's fault."""
+        """The commit that ``branch`` is at, fetched in the place of all that was here. ``expected``: the commit that
+        the remote listed. ``alone``: fetch the whole history, whatever the mirror has. Raises SourceError: DamagedError
+        or UnexplainedError unless the remote, the network or the disk is surely to blame."""
         self._require_room_for(remote, expected)
         self.drop()
         incoming = ObjectStore(self.path) if alone else self.open()
@@ -79,7 +81,7 @@ class Incoming:
         return sha
 
     def behind(self, remote: Remote, heads: Mapping[str, str], since: str | None) -> Mapping[str, str]:
-        """See ``Mirror.behind``. Of many branches some come with the next call."""
+        """The same as ``Mirror.behind``, for BRANCHES_AT_ONCE of the branches in ``heads``."""
         some = dict(list(heads.items())[:BRANCHES_AT_ONCE])
         work = self._mirror.with_name(f"{self._mirror.name}.sighting")
         discard(work)
@@ -93,14 +95,14 @@ class Incoming:
                 lines = (line.partition(" ") for line in sighted.lines("log", *commits))
                 found = {sha: ref.removeprefix(f"{_SIGHTED}/") for sha, _, ref in lines}
         except SourceError:
-            pass  # then only what the branches are at is known
+            pass  # then the result holds only the commits that the branches are at
         finally:
             sighted.close()
             discard(work)
         return {**found, **{sha: name for name, sha in some.items()}}
 
     def open(self) -> ObjectStore:
-        """The repository, which knows what is in the mirror."""
+        """The repository, made if it is missing, in which git finds the objects of the mirror too."""
         incoming = ObjectStore(self.path)
         self._make(incoming)
         return incoming
@@ -110,8 +112,8 @@ class Incoming:
         (store.path / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
 
     def move(self, mirror: ObjectStore) -> None:
-        """Makes all of it part of the mirror. Raises OSError where that is damaged."""
-        for suffix in ("pack", "rev", "idx"):  # in git's own order: a pack counts once its index is there
+        """Make all packs part of ``mirror``. Raises OSError if the mirror is damaged."""
+        for suffix in ("pack", "rev", "idx"):  # in git's own order: git sees a pack once its index is there
             for file in ObjectStore(self.path).packs.glob(f"*.{suffix}"):
                 file.rename(mirror.packs / file.name)
         fsync_folder(mirror.packs)
@@ -120,7 +122,7 @@ class Incoming:
         discard(self.path)
 
     def _require_room_for(self, remote: Remote, sha: str) -> None:
-        """Raises SourceError where ``sha`` has lately brought more than this host takes."""
+        """Raise SourceError if a fetch of ``sha`` was too large within the last TRIED_AGAIN_S seconds."""
         try:
             known = read_bounded(self._too_large) == sha.encode()
             lately = abs(time.time() - self._too_large.lstat().st_mtime) < TRIED_AGAIN_S

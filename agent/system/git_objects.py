@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from agent.system.git_session import Session
 
 PACKS_LIMIT: Final = 40
-"""Packs before they are made one; below git's own limit of 50, where looking things up gets slow."""
+"""Packs before they are made one. Git's own limit is 50, because many packs make looking up objects slow."""
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of an answer: half a million files, 1.6 million commits."""
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEADER_BYTES: Final = 128
-"""What cat-file writes around one object, generously."""
+"""More bytes than cat-file writes around one object."""
 
 
 class DamagedError(SourceError):
-    """The repository does not hold what it should, or holds something else."""
+    """The repository lacks an object that it should hold, or holds other bytes in its place."""
 
 
 class ObjectStore:
-    """The bare repository at ``path``. Objects of the repository ``beside`` are found here too. ``owned``: False where
-    it may belong to somebody else, and is only read.
+    """The bare repository at ``path``. ``beside``: a repository whose objects are found here too. ``owned``: False if
+    it may belong to somebody else; it is then only read.
 
-    Methods raise DamagedError, and other SourceErrors where git is missing, the disk is full or the time is over.
+    Methods raise DamagedError, and other SourceErrors if git is missing, the disk is full or the time is over.
     """
 
     def __init__(self, path: Path, beside: Path | None = None, *, owned: bool = True) -> None:
@@ -59,21 +59,21 @@ class ObjectStore:
         self.recent = RecentObjects(path / "recent")
 
     def make(self) -> None:
-        """Makes the repository unless it is there."""
+        """Make the repository unless it is there."""
         if not misplaced_folder(self.path) and not self.path.exists():
             make_private_folder(self.path)
             self.ask("init", "--quiet", "--bare", "--initial-branch=none")
         self.ask("rev-parse", "--git-dir")
 
     def header(self, sha: str) -> str | None:
-        """The type of an object; None when it is not here, as far as can be told."""
+        """The type of an object; None if it is not here or cannot be read."""
         try:
             return self._described(sha)[0]
         except DamagedError:
             return None
 
     def size(self, sha: str) -> int:
-        """Bytes of an object that is here."""
+        """The bytes of an object that is here."""
         return self._described(sha)[1]
 
     def _described(self, sha: str) -> tuple[str, int]:
@@ -87,7 +87,8 @@ class ObjectStore:
         return os.fsdecode(kind), int(size)  # typed str, but bytes
 
     def copy(self, sha: str, kind: str, sink: BinaryIO) -> None:
-        """Writes the content of an object to ``sink``, checked against its name when it is complete."""
+        """Write the content of an object of the type ``kind`` to ``sink``. Raises DamagedError at the end if the
+        content does not match the object's name."""
         try:
             _, type_, size, stream = self._objects().stream_object_data(sha)
         except (ValueError, OSError) as error:
@@ -98,7 +99,7 @@ class ObjectStore:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
             sink.write(chunk)
-        del stream  # its finalizer reads what is left, which must be before the pipe is closed
+        del stream  # its finalizer reads the rest, which must happen before the pipe is closed
         if found != kind or digest.hexdigest() != sha:
             self.close()
             raise DamagedError(f"{sha} is not what it was")
@@ -113,7 +114,7 @@ class ObjectStore:
         return content.getvalue()
 
     def read_blobs(self, sizes: Mapping[str, int], *, timeout_s: float = LOCAL_TIMEOUT_S) -> Mapping[str, bytes]:
-        """The content of many blobs, whose sizes in bytes are known, by name. One run of git: asking for 20,000 of them
+        """The contents of blobs by name. ``sizes``: their bytes by name. One run of git reads them: to ask for 20,000
         one by one takes twice as long."""
         if not sizes:
             return {}
@@ -130,7 +131,8 @@ class ObjectStore:
         output_limit: int = ANSWER_LIMIT,
         timeout_s: float = LOCAL_TIMEOUT_S,
     ) -> Completed:
-        """One run of git in the repository that no remote has a part in. ``fine``: exit statuses that are answers."""
+        """One run of git in the repository, without a remote. ``fine``: the exit statuses that are answers; any other
+        raises DamagedError."""
         done = git(
             *arguments,
             repository=self._checked_path(),
@@ -156,7 +158,7 @@ class ObjectStore:
         return self.ask(*arguments).output.decode(errors="replace").splitlines()
 
     def ref(self, name: str) -> str | None:
-        """The commit that a ref is at; None where there is no such ref, as far as can be told."""
+        """The commit that a ref is at; None if there is no such ref or it cannot be read."""
         try:
             with suppress(OSError):  # it is packed, or there is none
                 said = read_bounded(self._checked_path() / name, 64).decode(errors="replace").strip()
@@ -167,7 +169,7 @@ class ObjectStore:
             return None
 
     def point(self, name: str, sha: str) -> None:
-        """Puts a ref on a commit that is here."""
+        """Put a ref on a commit that is here."""
         self.ask("update-ref", name, sha)
 
     def descends(self, tip: str, ancestor: str) -> bool:
@@ -175,8 +177,8 @@ class ObjectStore:
         return tip == ancestor or self.ask("merge-base", "--is-ancestor", ancestor, tip, fine=(0, 1)).code == 0
 
     def tidy(self) -> None:
-        """Drops what killed fetches left, and makes many packs one. Nothing that ever was here is dropped: a commit
-        trusted once must still be known when the remote has rewritten its history."""
+        """Remove the temporary files of killed fetches, and make many packs one. No object is dropped: a commit that
+        was trusted once must still be known after the remote has rewritten its history."""
         drop_leftovers(self.path)
         if sum(1 for _ in self.packs.glob("*.pack")) > PACKS_LIMIT:
             self.ask("repack", "-a", "-d", "-l", "-k", "-q")
@@ -187,7 +189,7 @@ class ObjectStore:
         return self.path / "objects/pack"
 
     def close(self) -> None:
-        """Ends the git process that reads objects; the next object starts another."""
+        """End the git process that reads objects; the next read starts another."""
         if self._session is not None:
             self._session.clear_cache()
             self._session = None
@@ -197,7 +199,7 @@ class ObjectStore:
             path = self._checked_path()
             if shutil.which("git") is None:
                 raise git_missing()
-            from agent.system.git_session import Session  # whoever reads no object pays for no GitPython
+            from agent.system.git_session import Session  # a process that reads no object loads no GitPython
 
             self._session = Session.of(path, local_environment() | self._alternates())
         return self._session
@@ -213,7 +215,8 @@ class ObjectStore:
 
 
 def _parsed_batch(output: bytes, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """git-cat-file(1), --batch: ``<name> SP <type> SP <size> LF <content> LF``, again and again."""
+    """Name and content of each object in the ``output`` of git-cat-file(1), --batch: ``<name> SP <type> SP <size> LF
+    <content> LF``, repeated. Raises DamagedError for an object that is missing or does not match its name."""
     start = 0
     for sha in names:
         end = output.find(b"\n", start)

@@ -1,7 +1,7 @@
-"""The few objects of a repository that each cycle asks for, beside it: no process of git is started for them.
+"""The few objects of a repository that each cycle reads, in files beside it: no process of git is started for them.
 
-Each is a file called like the object, with what git hashes: ``<type> SP <size> NUL <content>``. So each is checked
-against its name when it is read, as one out of the repository is.
+Each file is called like its object, and holds the bytes that git hashes: ``<type> SP <size> NUL <content>``. So it is
+checked against its name when it is read, like an object of the repository.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from agent.system.files import make_private_folder, read_bounded, write_unsynced
 from agent.system.misplaced import misplaced_folder
 
 MOST: Final = 16
-"""Objects: a commit, a tag, and the way from its root to the trusted_signers of an inventory."""
+"""Objects: a commit, a tag, and the trees and files from the root to the trusted_signers of an inventory."""
 BYTES: Final = 64 * 1024
-"""Of one object."""
+"""The most bytes of one object."""
 
 
 class RecentObjects:
-    """``folder``: of their own. Methods raise nothing: what is not here is in the repository."""
+    """The objects in ``folder``, which holds nothing else. An object that is missing or damaged here is read from the
+    repository."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,7 +30,7 @@ class RecentObjects:
         self._many = False
 
     def find(self, sha: str) -> tuple[str, bytes] | None:
-        """Type and content of an object, if it is here as it should be."""
+        """The type and the content of an object; None if it is not here or its file is damaged."""
         stored = self._asked.get(sha) or self._stored(sha)
         if stored is None:
             return None
@@ -38,14 +39,14 @@ class RecentObjects:
         return os.fsdecode(head).partition(" ")[0], content
 
     def asked(self, sha: str, kind: str, content: bytes) -> None:
-        """Notes what the repository gave."""
+        """Note an object that was read from the repository."""
         self._many = self._many or len(content) > BYTES or len(self._asked) >= MOST
         if not self._many:
             self._asked[sha] = f"{kind} {len(content)}\0".encode() + content
 
     def keep(self) -> None:
-        """Keeps what was asked for since this object was made, unless that was more than a few, and nothing else.
-        Raises OSError."""
+        """Write the objects that were asked for since this was made to their files, and remove the other files. Nothing
+        changes if there were more than MOST, or one larger than BYTES. Raises OSError."""
         here = {file.name for file in self._folder.iterdir()} if self._folder.is_dir() else set()
         if self._many or here == self._asked.keys():
             return

@@ -1,4 +1,4 @@
-"""Conversations with a remote: which commit a branch is at, and its history into a bare repository."""
+"""Conversations with a remote: list its branches and tags, and fetch their commits into a bare repository."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from agent.system.process import Completed
 from agent.system.remote import Remote, can_be_a_branch
 
 REFS_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of what a remote lists: half a million tags."""
+"""Bytes of a remote's list of refs: half a million tags."""
 FETCH_MOST: Final = 1024 * 1024 * 1024
-"""Bytes that one fetch may write, before anybody has judged them; and never more than half of what is free."""
+"""Bytes that one fetch may write before anybody has judged them. It may never take more than half of the free ones."""
 HISTORY_MOST: Final = 64 * 1024 * 1024
-"""Bytes of what may be fetched of other branches: some 200,000 commits without their files."""
+"""Bytes that one fetch of other branches may write: some 200,000 commits without their files."""
 _HEADS: Final = "refs/heads/"
 _TAGS: Final = "refs/tags/"
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
@@ -30,8 +30,8 @@ _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The refs of a remote: the commit of the asked branch, the other branches by name, and the tags of commits.
-    Names that git does not take are left out, but for ``listed``: that is what git says."""
+    """The refs of a remote: the commit ``tip`` of the branch that was asked for, the commits of the other branches by
+    name, and the tags. Names that are invalid in git are left out. ``listed``: git's answer as it came."""
 
     tip: str
     others: Mapping[str, str]
@@ -40,7 +40,7 @@ class Offer:
 
 
 def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) -> Offer:
-    """One ls-remote, with ``tags`` also for tags. Raises SourceError."""
+    """The branches of ``remote``, and with ``tags`` its tags, by one ls-remote. Raises SourceError."""
     done = converse(remote, access, *listing(remote, tags=tags), output_limit=REFS_LIMIT, often=True)
     refs = _listed(done, remote, access)
     offered = (
@@ -58,13 +58,13 @@ def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) ->
 
 
 def listing(remote: Remote, *, tags: bool) -> tuple[str, ...]:
-    """The arguments by which git lists a remote's branches, with ``tags`` also its tags."""
+    """The arguments with which git lists a remote's branches, and with ``tags`` its tags."""
     return ("ls-remote", "--heads", *["--tags"] * tags, "--", remote.url)
 
 
 def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
-    """The whole name of a branch or tag (HEAD for an empty one) and the commit that it is at. Raises SourceError, also
-    where a branch and a tag have the name."""
+    """The whole name of the branch or tag ``ref``, or of HEAD if that is empty, and the commit that it is at. Raises
+    SourceError, also if both a branch and a tag have the name."""
     names = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"] if ref else ["HEAD"]
     found = _refs(remote, access, *names, *(f"{name}^{{}}" for name in names))
     there = [name for name in names if name in found]
@@ -79,8 +79,8 @@ def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
 
 
 def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: Access) -> bool:
-    """``ref`` of the bare ``repository`` at the commit ``sha``, without its history. False where the server does not
-    give what none of its refs is at. Raises SourceError where it cannot be reached."""
+    """Fetch the commit ``sha`` without its history to ``ref`` of the bare ``repository``. Return False if the server
+    does not give a commit that none of its refs is at. Raises SourceError if it fails otherwise."""
     done = _fetch(repository, remote, access, f"{sha}:{ref}", options=("--depth=1",))
     if done.ok:
         return True
@@ -90,8 +90,8 @@ def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: A
 
 
 def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Access) -> None:
-    """``ref`` of the bare ``repository`` at the commit that the remote's ``source`` is at, its whole history there.
-    Raises SourceError."""
+    """Fetch the commit that the remote's ref ``source`` is at, with its whole history, to ``ref`` of the bare
+    ``repository``. Raises SourceError."""
     done = _fetch(repository, remote, access, f"+{source}:{ref}")
     if b"shallow roots are not allowed" in done.error:  # git says so, leaves the ref as it was, and ends well
         raise SourceError(
@@ -105,29 +105,31 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
 
 
 def fetch_commits(repository: Path, remote: Remote, branches: Sequence[str], ref: str, access: Access) -> bool:
-    """The branches below ``ref`` of the bare ``repository``, their commits without files where the server can leave
-    these out; whether that could be done. At most HISTORY_MOST bytes are taken."""
+    """Fetch ``branches`` to refs below ``ref`` of the bare ``repository``, their commits without files if the server
+    can leave these out. Return True if that succeeded. Raises SourceError for more than HISTORY_MOST bytes."""
     refspecs = (f"+{_HEADS}{name}:{ref}/{name}" for name in branches)
     return _fetch(repository, remote, access, *refspecs, options=("--filter=tree:0",), most=HISTORY_MOST).ok
 
 
 def fetch_tags(repository: Path, remote: Remote, names: Sequence[str], access: Access) -> None:
-    """The objects of tags into the bare ``repository``; no ref stays there. A tag that is no longer there is passed
-    over with the others; they come another time. Raises like ``fetch``."""
+    """Fetch the objects of tags into the bare ``repository``, without refs. If the remote no longer has one of the
+    tags, none is fetched this time. Raises like ``fetch``."""
     done = _fetch(repository, remote, access, *(f"{_TAGS}{name}" for name in names))
     if not done.ok and b"find remote ref" not in done.error:
         raise failure(done, remote, access)
 
 
 def require_reachable(remote: Remote, access: Access) -> None:
-    """Raises SourceError where the remote cannot be read."""
+    """Raise SourceError if the remote cannot be read."""
     _refs(remote, access, "HEAD")
 
 
 def may_push(repository: Path, remote: Remote, sha: str, access: Access, reader: Access) -> bool:
-    """True if the remote would take a push of the commit ``sha`` of ``repository`` under a new name; nothing is sent.
-    What does not succeed where ``reader`` is let in is not allowed, whatever words the server has for it. Raises
-    SourceError where neither can be told."""
+    """True if the remote would take a push of the commit ``sha`` of ``repository`` to a new branch; nothing is sent.
+
+    A push that fails while ``reader`` can read the remote counts as not allowed, whatever the server's message is.
+    Raises SourceError if ``repository`` lacks the commit, or if the remote cannot be read either.
+    """
     if not git("cat-file", "-e", f"{sha}^{{commit}}", repository=repository).ok:
         raise SourceError(
             f"{repository} does not hold the commit {sha[:12]}, so nothing was asked",
@@ -175,7 +177,7 @@ def _fetch(
     options: Sequence[str] = (),
     most: int | None = None,
 ) -> Completed:
-    """Raises like ``bounded_fetch``."""
+    """One ``git fetch`` of ``refspecs``. ``most``: bytes; None means FETCH_MOST. Raises like ``bounded_fetch``."""
     command = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--", remote.url, *refspecs)
     return bounded_fetch(repository, remote, access, *command, most=FETCH_MOST if most is None else most)
 

@@ -1,4 +1,4 @@
-"""GitPython: one process of git that reads the objects of a repository, asked again and again."""
+"""The process of git, run by GitPython, that reads any number of objects of a repository."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing must not fail: we say so ourselves
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, the import must not fail: ``git_missing`` says so
 
 from git import Git
 
 
 class Session(Git):
-    """GitPython hands git the environment of this process. Ours gets ``variables`` alone: a cycle started from a hook
-    of the very repository would otherwise work in that one."""
+    """GitPython's Git, but with ``variables`` as the whole environment. GitPython passes on that of this process: a
+    cycle that a hook of some repository starts would then work in that repository."""
 
     variables: Mapping[str, str]
 

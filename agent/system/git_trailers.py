@@ -6,8 +6,8 @@ from agent.system.git_command import git
 
 
 def trailers(commit: bytes) -> tuple[tuple[str, str], ...]:
-    """Keys and values, in order, of a commit as git stores it, by git-interpret-trailers(1): a line in the middle of
-    the text is none. Empty where git does not answer."""
+    """The keys and values of the trailers, in order, of a commit as git stores it, by git-interpret-trailers(1). Lines
+    in the middle of the message are no trailers. Empty if git fails."""
     message = commit.partition(b"\n\n")[2]
     if b":" not in message.rstrip().rpartition(b"\n\n")[2]:
         return ()

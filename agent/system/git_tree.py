@@ -1,8 +1,8 @@
-"""Git's tree objects turned into the files of a commit, and those into a folder.
+"""The files of a commit, read from git's tree objects, and written to a folder.
 
-A tree is read object by object, each checked against its name by whoever reads it, so what comes out is exactly what
-the commit's signature covers: no attributes, filters or line-end rules have a say. Paths that could mean something
-other than a file below the folder are refused, as git itself refuses to check them out.
+A tree is read object by object. The reader checks each object against its name, so the files are exactly those that
+the commit's signature covers, unchanged by attributes, filters or line-end rules. Paths that could mean anything but a
+file below the folder are refused, as git itself refuses to check them out.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from agent.system.files import discard, fsync_folder, sync_file_system
 from agent.system.git_objects import ObjectStore
 
 ENTRIES_LIMIT: Final = 100_000
-"""Files of one commit; a few kilobytes of trees that name each other can stand for billions."""
+"""Files of one commit; a few kilobytes of trees that name each other can stand for billions of files."""
 PATH_LIMIT: Final = 1024
-"""Bytes of one path; with the folder of exports before it, it stays well below the kernel's 4096."""
+"""Bytes of one path: also below the folder of exports it stays well below the kernel's limit of 4096."""
 _FOLDER: Final = 0o040000
 _LINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
 _IGNORED_BY_HFS: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
-"""Characters that one file system drops from names, so that `.g\u200cit` becomes `.git`."""
+"""Characters that HFS+ ignores in names, so that `.g\u200cit` means `.git`."""
 
 ReadObject = Callable[[str, str], bytes]
-"""Object id and type to content."""
+"""Called with the name and the type of an object; returns its content."""
 
 
 class CommitTree(Tree):
-    """The files of one commit.
+    """The files of one commit, but for submodules and names that not every host can have; ``left_out`` tells those.
 
-    What is no file of this repository, or could not be one on every host, is not in it; ``left_out`` names it. Raises
-    SourceError, kind ``unsafe-tree``, for paths that must not be written; what ``read`` raises is passed on.
+    Methods raise SourceError, kind ``unsafe-tree``, for paths that must not be written, and whatever the function
+    ``read`` raises.
     """
 
     def __init__(self, root: str, read: ReadObject) -> None:
@@ -51,7 +51,7 @@ class CommitTree(Tree):
         self._odd: dict[str, list[tuple[str, str]]] = {}
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
-        """All files at or below ``prefix``, sorted by path; submodules are not among them."""
+        """All files at or below ``prefix``, sorted by path."""
         if self._entries is None:
             self._entries = tuple(sorted(self._walk(self.root, ""), key=lambda entry: entry.path))
         if not prefix:
@@ -64,19 +64,20 @@ class CommitTree(Tree):
         return tuple(sorted(self._folder(found))) if mode == _FOLDER else ()
 
     def entry(self, path: str) -> Entry | None:
-        """Reads no other folder than those above it; neither does ``read``."""
+        """The file at ``path``; None if there is none. Like ``read``, this reads only the folders above it."""
         mode, found = self._find(path)
         return None if mode in (0, _FOLDER, _SUBMODULE) else Entry(path, mode, found)
 
     def read(self, path: str) -> bytes:
-        """The content of one file, of a link its target. Raises KeyError when there is none."""
+        """The content of a file, or the target of a link. Raises KeyError if there is none at ``path``."""
         entry = self.entry(path)
         if entry is None:
             raise KeyError(path)
         return self._read(entry.blob, "blob")
 
     def stand_in(self, entry: Entry) -> StandIn | None:
-        """The stand-in that a link is. Files are judged when installed: reading all in each cycle costs too much."""
+        """The stand-in that a link is; None for a file. Files are judged when they are installed, because to read all
+        of them in each cycle costs too much."""
         return link_stand_in(self._target(entry)) if entry.link else None
 
     def absence(self, path: str) -> Absence | None:
@@ -88,8 +89,8 @@ class CommitTree(Tree):
         return None
 
     def left_out(self, *, outward: bool = False) -> tuple[str, ...]:
-        """The parts of the commit that hosts do not have, in words: what is not in this tree, and links out of it, but
-        for those of dotfiles, which are made in homes; ``outward``: they are made everywhere."""
+        """The parts of the commit that hosts do not get, in words: those that this tree leaves out, and links that lead
+        out of it. Links below dotfiles/ are made in homes wherever they lead; with ``outward`` all links are made."""
         kept = (*(self.entries() if outward else self.inside()), *self.entries("dotfiles/"))
         leading = {entry.path for entry in self.entries()} - {entry.path for entry in kept}
         out = (f"the link {printable(path)}, which leads out of the repository" for path in leading)
@@ -100,10 +101,11 @@ class CommitTree(Tree):
         return tuple(each for each in self.entries() if not each.link or not leads_out(each.path, self._target(each)))
 
     def export(self, store: ObjectStore, target: Path, *, outward: bool = False) -> None:
-        """Writes all files below ``target``, which appears when the last of them is on the disk, and not before.
-        Without ``outward``, links that lead out of it are left out.
+        """Write all files below ``target``, which appears only when all of them are on the disk. Without ``outward``,
+        links that lead out of it are left out.
 
-        Folders 0555, files 0444 or 0555. Raises OSError and what ``store`` raises; then there is nothing at ``target``.
+        Folders get the mode 0555, files 0444 or 0555. Raises OSError, and whatever ``store`` raises; then there is
+        nothing at ``target``.
         """
         temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
         discard(temporary)
@@ -131,7 +133,7 @@ class CommitTree(Tree):
         return os.fsdecode(self._read(link.blob, "blob"))
 
     def _find(self, path: str) -> tuple[int, str]:
-        """Mode and object id of what is at ``path``; a mode of 0 where nothing is."""
+        """The mode and the object's name of the entry at ``path``; the mode is 0 if there is none."""
         mode, found = _FOLDER, self.root
         for name in path.split("/"):
             mode, found = self._folder(found).get(name, (0, "")) if mode == _FOLDER else (0, "")
@@ -165,7 +167,7 @@ class CommitTree(Tree):
 
 
 def root_of(sha: str, commit: bytes) -> str:
-    """The tree of a ``commit`` as git stores it. Raises SourceError."""
+    """The name of the tree of ``commit``, a commit as git stores it. Raises SourceError."""
     if root := re.match(rb"tree ([0-9a-f]{40})\n", commit):
         return root[1].decode()
     raise SourceError(f"the commit {sha} names no tree", kind=ProblemKind.BAD_OBJECTS, consequence=Consequence.STALL)
@@ -179,8 +181,8 @@ def _write(path: Path, entry: Entry, store: ObjectStore) -> None:
 
 
 def _parsed(tree: bytes) -> tuple[dict[str, tuple[int, str]], list[tuple[str, str]]]:
-    """gitformat-tree: ``<octal mode> SP <name> NUL <20 bytes>``, again and again. What has a name that git takes and
-    hosts do not comes by itself: the name as it can be shown, and why."""
+    """The entries of a tree object by name, and apart from them the names that hosts do not take, printable, each with
+    the reason. Format (gitformat-tree): ``<octal mode> SP <name> NUL <20 bytes>``, repeated. Raises SourceError."""
     found: dict[str, tuple[int, str]] = {}
     odd: list[tuple[str, str]] = []
     position = 0
