@@ -1,4 +1,4 @@
-"""Downloads: a URL turned into a file, whole or not at all.
+"""The download of a URL to a file, whole or not at all.
 
 ``https``, ``http`` and ``file``. Size and time are bounded; a transfer that broke off goes on where it stopped.
 """

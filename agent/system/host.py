@@ -1,4 +1,4 @@
-"""The host itself, by psutil: turns its counters into ``Vitals``."""
+"""The host itself, by psutil: its vitals and its processes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from agent.domain.health import Vitals
 
 REBOOT_MARKS = (Path("/run/reboot-required"), Path("/var/run/reboot-required"))
-"""What Debian's packages leave when only a reboot brings their update into force."""
+"""The files that Debian's packages leave if an update takes effect only after a reboot."""
 
 
 def vitals(state_folder: Path) -> Vitals:
-    """The host's signs now. ``state_folder`` names the file system whose room is told."""
-    import psutil  # a plan asks for none
+    """The host's vitals now. ``state_folder``: a folder of the file system whose size and free bytes they name."""
+    import psutil  # not loaded by a plan, which needs no vitals
 
     memory = psutil.virtual_memory()
     disk = psutil.disk_usage(str(state_folder))
@@ -38,7 +38,7 @@ def reboot_required() -> bool:
 
 
 def processes(program: str, user: str | None) -> int:
-    """The number of processes whose program has this name, of ``user`` or of anybody."""
+    """The number of processes whose program has this name. ``user``: whose processes count; None: everybody's."""
     import psutil
 
     found = psutil.process_iter(["name", "username", "status"])

@@ -1,7 +1,7 @@
-"""HTTP answers, opened with what the standard library lacks: an end in time, and no way down from https to http.
+"""HTTP with two bounds that the standard library lacks: a deadline, and no redirect from https to http.
 
-Proxies (``https_proxy``, ``no_proxy``) and certificates (``SSL_CERT_FILE``) are what the environment says, as for
-everything else on a host.
+The environment names proxies (``https_proxy``, ``no_proxy``) and certificates (``SSL_CERT_FILE``), as for other
+programs on a host.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ ANSWER_LIMIT = 1024 * 1024
 
 
 def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float) -> http.client.HTTPResponse:
-    """The answer of the server, redirects followed. ``stall_s``: without a connection, or without a byte.
+    """The answer of the server, redirects followed. ``stall_s``: the longest time without a connection or a byte.
 
     Raises HTTPError for an answer that is no success, SourceError for a redirect from https to anything else, OSError
-    and HTTPException for what breaks on the way.
+    and HTTPException for a broken connection.
     """
     wanted = request.Request(url, headers={"User-Agent": f"hostwright/{__version__}", **headers})  # noqa: S310
     handlers = request.ProxyHandler(), _Redirects(), request.HTTPDefaultErrorHandler(), request.HTTPErrorProcessor()
@@ -43,7 +43,7 @@ def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``status`` as the server said it: 200, 404. ``body``: ANSWER_LIMIT bytes at most."""
+    """The answer of a server. ``status``: its HTTP status, such as 200. ``body``: ANSWER_LIMIT bytes at most."""
 
     status: int
     body: bytes
@@ -58,12 +58,12 @@ def ask(
     method: str | None = None,
     direct: bool = False,
 ) -> Answer:
-    """What the server answers to a question with credentials in it: any status, and a redirect is not followed, for
-    the credentials are for this server alone. POST where there is a ``body``, unless ``method`` says otherwise.
-    ``direct``: past any proxy, as for addresses that only this machine reaches; always so for its own, which no proxy
-    could reach and which may be asked without TLS.
+    """The server's answer, of any status, to a request with credentials. Redirects are not followed, because the
+    credentials are for this server alone.
 
-    Raises OSError and HTTPException for what breaks on the way, and for a longer answer.
+    ``method``: None means POST with a ``body``, else GET. ``direct``: past any proxy, for addresses that only this
+    machine reaches; requests to this machine itself never go through a proxy. Raises OSError and HTTPException for a
+    broken connection, and OSError for a longer answer or after ``timeout_s`` seconds.
     """
     wanted = request.Request(url, body, {"User-Agent": f"hostwright/{__version__}", **headers}, method=method)  # noqa: S310
     with Watch(time.monotonic() + timeout_s) as watch:
@@ -84,14 +84,14 @@ def is_local(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """``url`` without what may be a secret: queries are where signed URLs keep theirs."""
+    """``url`` without user, password, query and fragment: signed URLs have their secret in the query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class Watch:
-    """Shuts down the sockets of one attempt at its deadline: a server that sends a byte now and then never lets a read
-    time out."""
+    """A timer that shuts down the sockets of one attempt at ``deadline`` (``time.monotonic()``): if a server sends a
+    byte now and then, no read ever times out."""
 
     def __init__(self, deadline: float) -> None:
         self.ended = False
@@ -129,11 +129,11 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _TlsConnection(http.client.HTTPSConnection, _Connection):
-    """The order of its parents has the watch follow the bare socket, before anything is said about TLS."""
+    """A connection with TLS. By the order of its bases the watch follows the bare socket before the TLS handshake."""
 
 
 class _Handler(request.AbstractHTTPHandler):
-    """http and https, over connections that ``watch`` follows."""
+    """The handler of http and https, over connections that ``watch`` follows."""
 
     http_request = https_request = request.AbstractHTTPHandler.do_request_
 
@@ -158,7 +158,7 @@ def _watched(kind: type[_Connection], watch: Watch, host: str, **options: Any) -
 class _Redirects(request.HTTPRedirectHandler):
     max_redirections = MAX_REDIRECTS
 
-    def redirect_request(  # noqa: PLR0917  # as it is called
+    def redirect_request(  # noqa: PLR0917  # the library's signature
         self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> request.Request | None:
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("https", "http")
@@ -172,7 +172,7 @@ class _Redirects(request.HTTPRedirectHandler):
 
 
 def _opener(watch: Watch, *handlers: request.BaseHandler) -> request.OpenerDirector:
-    """An opener for http and https alone. build_opener also follows redirects to file: and ftp:."""
+    """An opener for http and https alone. The library's ``build_opener`` also follows redirects to file: and ftp:."""
     opener = request.OpenerDirector()
     for handler in (*handlers, _Handler(watch), request.UnknownHandler()):
         opener.add_handler(handler)

@@ -1,4 +1,4 @@
-"""inotify(7): tells when something changes in a folder. Loaded only where fleet.yaml asks to watch."""
+"""Folders watched for changes, by inotify(7). Loaded only if fleet.yaml asks to watch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ _MASK = _CLOSE_WRITE | _ATTRIB | _MODIFY | _MOVED | _CREATE | _DELETE | _SELF | 
 
 _BUFFER = 64 * 1024
 _READS = 70
-"""Enough for all that the kernel keeps (fs.inotify.max_queued_events, 16,384 of at most 272 bytes). Whoever changes
-something all the time could have us read without end."""
+"""Reads that empty the kernel's queue (fs.inotify.max_queued_events: 16,384 events of at most 272 bytes). They are
+bounded because constant changes could keep the reader busy for ever."""
 
 
 class FolderWatch:
-    """Folders that are watched. Its descriptor (``fileno``) can be read when something has changed in one of them."""
+    """Folders that are watched. The descriptor (``fileno``) becomes readable when something changes in one of them."""
 
     def __init__(self) -> None:
-        """Raises OSError where the kernel has no more to give (EMFILE, fs.inotify.max_user_instances)."""
+        """Begin to watch no folder. Raises OSError if the kernel's limit is reached (EMFILE,
+        fs.inotify.max_user_instances)."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
@@ -33,8 +34,8 @@ class FolderWatch:
         return int(self._descriptor)
 
     def add(self, folders: Iterable[bytes]) -> None:
-        """Watch these folders; those that are not there are passed over. Raises OSError where the kernel has no more to
-        give (ENOSPC, fs.inotify.max_user_watches)."""
+        """Watch these folders too; those that are missing or closed to this user are passed over. Raises OSError if the
+        kernel's limit is reached (ENOSPC, fs.inotify.max_user_watches)."""
         for folder in folders:
             if self._libc.inotify_add_watch(self._descriptor, folder, _MASK) < 0:
                 error = _error(os.fsdecode(folder))
@@ -42,7 +43,7 @@ class FolderWatch:
                     raise error
 
     def drain(self) -> bool:
-        """Forget what has happened by now, also while more happens all the time. Return False where nothing has."""
+        """Forget the changes so far, and return even if they never stop. Return False if there were none."""
         happened = False
         try:
             for _ in range(_READS):

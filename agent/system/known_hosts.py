@@ -1,4 +1,4 @@
-"""known_hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): what one holds for a server, as ssh-keygen finds it."""
+"""The lines of known_hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") for a server, as ssh-keygen finds them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def server_name(remote: Remote) -> str:
 
 
 def lines_about(remote: Remote, known_hosts: Path) -> tuple[str, ...]:
-    """The lines for the server of an ssh remote, also under hashed names and patterns; none where there is no file.
-    Raises SourceError where ssh-keygen cannot be run."""
+    """The lines for the server of an ssh remote, also under hashed names and patterns; none if there is no file. Raises
+    SourceError if ssh-keygen is missing."""
     asked = ["ssh-keygen", "-F", server_name(remote), "-f", f"{known_hosts}"]
     try:
         done = run(asked, timeout_s=KEYGEN_TIMEOUT_S)

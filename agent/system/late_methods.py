@@ -1,6 +1,6 @@
-"""Has the methods of the agent's dataclasses compiled when they are first called.
+"""The methods of the agent's dataclasses, compiled only when they are first called.
 
-``dataclasses`` writes the source of six methods for each frozen class, and compiles that as a module is loaded. A
+``dataclasses`` writes the source of six methods for each frozen class, and compiles it when the module is loaded. A
 command loads some 150 such classes and uses few of them: compiling was a fifth of the CPU time of `hostwright plan`.
 """
 
@@ -15,12 +15,14 @@ Method = Callable[..., Any]
 Compile = Callable[..., Method]
 
 _COMPILE = "_create_fn"
-"""Of Python 3.11 and 3.12. Later ones compile the methods of a class together; there nothing is changed."""
+"""The function of Python 3.11 and 3.12 that compiles a method. Later versions compile the methods of a class together;
+with them nothing is changed."""
 
 
 def compile_late(package: str) -> None:
-    """From now on, for the dataclasses of ``package``. Before the first call,
-    ``inspect.signature`` can tell, and the ``__doc__`` that ``dataclasses`` makes from it for a class without one."""
+    """Have the methods of dataclasses of ``package`` compiled late from now on. Before the first call, only
+    ``inspect.signature`` shows a difference, and the ``__doc__`` that ``dataclasses`` makes of the signature for a
+    class without a docstring."""
     if compile_now := getattr(dataclasses, _COMPILE, None):
         setattr(dataclasses, _COMPILE, _late(compile_now, package))
 
@@ -36,8 +38,8 @@ def _late(compile_now: Compile, package: str) -> Compile:
 
 
 def _waiting(name: str, compiled: Callable[[], Method]) -> Method:
-    """A method that is compiled, and put in its own place, when it is first called. ``dataclasses`` has one within
-    another, ``__repr__``: that stays, and is compiled once."""
+    """A method that, when it is first called, is compiled and puts the compiled method in its place. ``dataclasses``
+    wraps ``__repr__`` in another function: there this method stays, and is compiled once."""
     compiled = functools.cache(compiled)
 
     def method(self: object, /, *values: Any, **named: Any) -> Any:

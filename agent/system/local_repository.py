@@ -1,7 +1,7 @@
-"""A repository on this host, before git runs in it as root: nobody else may have a say in any of its files.
+"""The check of a repository on this host before git runs in it as root: nobody else may be able to change its files.
 
-Git obeys what lies in a repository: its configuration, hooks, refs, and the other places that those name. So all of it
-is looked at: each file and folder, where links lead, and the object folders that it borrows from.
+Git obeys the configuration, hooks and refs of a repository, and other folders that these name. So every file and folder
+is checked, the targets of links, and the object folders from which it borrows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _TEXT_LIMIT: Final = 1024 * 1024
 
 
 def require_owned_repository(folder: Path) -> None:
-    """Raises SettingsError naming the first thing that others than root (or who runs this) could change."""
+    """Raise SettingsError if others than root (or the user who runs this) could change any file of the repository, or
+    if that cannot be checked. The error names the first such file."""
     inner = folder / ".git"
     if os.path.lexists(inner) and not inner.is_dir():
         raise _refused(inner, "is of a linked worktree or a submodule", "name the repository that it belongs to")
@@ -41,13 +42,14 @@ def require_owned_repository(folder: Path) -> None:
                 raise _refused(folder, f"holds more than {ENTRIES_MOST} files", f"git -C {folder} gc")
             if stat.S_ISLNK(status.st_mode):
                 pending.append(path.parent / path.readlink())
-            elif hand := others_hand(status):  # also in sticky folders: whoever may add a file there gives git one
+            elif hand := others_hand(status):  # sticky folders too: git would read a file that somebody adds there
                 raise _refused(path, hand, f"chown -R root: and chmod -R go-w {path.parent}")
         pending.extend(_named_in(place))
 
 
 def _walk(place: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """All that is in ``place``, but for what goes meanwhile: a push to it has folders of its own for a moment."""
+    """All files and folders in ``place`` with their status, but for those that vanish meanwhile, such as the temporary
+    folders of a push."""
     folders = [place] if place.is_dir() else []
     while folders:
         with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
@@ -62,7 +64,8 @@ def _walk(place: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _named_in(place: Path) -> Iterator[Path]:
-    """The other places that a repository, or a folder of objects, at ``place`` sends git to."""
+    """The object folders that a repository, or a folder of objects, at ``place`` borrows from. Raises SettingsError for
+    other ways to send git to other files."""
     if (place / "commondir").exists():
         raise _refused(place, "is a linked worktree", "name the repository that it belongs to")
     for name in ("config", "config.worktree"):

@@ -1,4 +1,4 @@
-"""Log lines: a record becomes one line in which nothing is obeyed by a terminal or taken for another line."""
+"""Log lines: a record becomes one line, escaped, so that it cannot control a terminal or feign another line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LineFormatter(logging.Formatter):
 
 
 def log_to_stderr(level: int) -> None:
-    """All loggers of this process write to stderr from ``level`` on."""
+    """Have all loggers of this process write records of ``level`` and above to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level, handlers=[handler])

@@ -1,7 +1,7 @@
-"""Values of secrets that this process has seen, and texts without them.
+"""The values of secrets that this process has seen, and texts with them masked.
 
-Every way out asks ``masked``: the log, the terminal, and what the engine child says. A value is masked whole, for the
-life of the process, in the forms in which programs print it.
+All output goes through ``masked``: the log, the terminal, and the answers of the engine child. A value is masked as a
+whole, until the process ends, in the forms in which programs print it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from agent.domain.text import escaped
 MASK = "[secret]"
 
 SHORT, SHORTEST = 4, 2
-"""Characters. A value below SHORT is masked only where it is a word of its own, and one below SHORTEST not at all:
-nothing of any text would be readable."""
+"""Characters. A value shorter than SHORT is masked only where it is a word of its own, and one shorter than SHORTEST
+not at all, because texts would become unreadable."""
 
 LINE = 8
-"""Characters of a line of a longer value, from which it is masked by itself."""
+"""Characters from which on a line of a longer value is masked by itself too."""
 
 _values: set[str] = set()
 _ordered: list[str] = []
-"""The values, the longest first; put in order when they are asked for."""
+"""The values, the longest first; sorted when they are next needed."""
 
 _BEGIN = re.compile(r"(?<!\w)(?=\w)|(?<!\S)(?=\W)")
 _END = re.compile(r"(?<=\w)(?!\w)|(?<=\W)(?!\S)")
@@ -34,7 +34,7 @@ _END = re.compile(r"(?<=\w)(?!\w)|(?<=\W)(?!\S)")
 
 
 def remember(value: str, *, lines: bool = True) -> None:
-    """``value`` is a secret from now on; with ``lines`` its longer lines are, too."""
+    """Mask ``value`` from now on; with ``lines`` also its lines of LINE characters or more."""
     _values.update(form for form in _forms(value, lines=lines) if len(form.strip()) >= SHORTEST)
 
 
@@ -44,12 +44,12 @@ def remember_all(values: Iterable[str]) -> None:
 
 
 def values() -> tuple[str, ...]:
-    """What is masked, the longest first: for a child process that is to mask the same."""
+    """The values that are masked, the longest first, for a child process that is to mask them too."""
     return tuple(_longest_first())
 
 
 def masked(text: str) -> str:
-    """``text`` with each remembered value replaced."""
+    """``text`` with each remembered value replaced by MASK."""
     ordered = _longest_first()
     for value in takewhile(_is_long, ordered):
         if value in text:
@@ -58,7 +58,7 @@ def masked(text: str) -> str:
 
 
 def holds_value(text: str) -> bool:
-    """Whether a value of SHORT characters or more is in ``text``."""
+    """True if a value of SHORT characters or more is in ``text``."""
     return any(value in text for value in takewhile(_is_long, _longest_first()))
 
 
@@ -73,7 +73,8 @@ def _is_long(value: str) -> bool:
 
 
 def _words_masked(text: str) -> str:
-    """``text`` with each value below SHORT replaced where it is a word. Takes as long however many values there are."""
+    """``text`` with each value shorter than SHORT masked where it is a word. The number of values does not change the
+    time that this takes."""
     parts: list[str] = []
     done = 0
     for begin in (found.start() for found in _BEGIN.finditer(text)):
@@ -85,8 +86,8 @@ def _words_masked(text: str) -> str:
 
 
 def masked_parts(document: Any) -> Any:
-    """``document``, of plain data, with its texts and the keys of its mappings masked. Masked as text, JSON could lose
-    the digits of a number."""
+    """``document``, plain data, with its texts and the keys of its mappings masked. To mask the JSON text instead could
+    mask digits of a number."""
     match document:
         case str():
             return masked(document)

@@ -1,7 +1,7 @@
-"""What lies where something of ours should be and is none: a folder, a link, a pipe, what belongs to somebody else.
+"""Misplaced things: in the place of a file or folder of ours lies another kind of thing, or one of another user.
 
-It is set aside, not removed: somebody put it there. It is never followed, opened or waited for. Standard library only:
-the daemon reads through here.
+The agent sets them aside and removes none, because somebody put them there. It never follows, opens or waits for one.
+Standard library only: the daemon uses it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder
 
 SUFFIX = ".corrupt"
-"""Of what was set aside; the newest one is kept."""
+"""The end of the name of a thing that was set aside; only the newest one is kept."""
 
 _CALLED = {
     stat.S_IFDIR: "a folder",
@@ -30,19 +30,20 @@ _CALLED = {
 
 
 def misplaced_file(path: Path) -> str:
-    """The thing at ``path`` that is no regular file of ours, in words; empty for such a file, and for nothing. Raises
-    OSError where nobody can tell."""
+    """The misplaced thing at ``path``, in words; empty if a regular file of ours is there, or nothing. Raises OSError
+    if that cannot be told."""
     return _misplaced(path, stat.S_IFREG)
 
 
 def misplaced_folder(path: Path) -> str:
-    """The thing at ``path`` that is no folder of ours, in words; empty for such a folder, and for nothing."""
+    """The misplaced thing at ``path``, in words; empty if a folder of ours is there, or nothing. Raises OSError if that
+    cannot be told."""
     return _misplaced(path, stat.S_IFDIR)
 
 
 def require_private(path: Path) -> None:
-    """``path`` is a file of ours that nobody else can read or write. Raises SettingsError saying what it is instead,
-    and OSError."""
+    """Raise SettingsError unless ``path`` is a file of ours that nobody else can read or write; OSError if it is
+    missing or cannot be looked at."""
     status = os.lstat(path)
     if wrong := misplaced_file(path):
         raise SettingsError(f"{path} is {wrong}", hint="put the file itself there, and let it belong to root")
@@ -55,7 +56,7 @@ def require_private(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Gives it a name under which nobody looks for it, and returns that. Raises OSError."""
+    """Rename the thing at ``path`` to a name that nobody uses, and return the new path. Raises OSError."""
     aside = aside_of(path)
     discard(aside)
     path.rename(aside)
@@ -68,7 +69,8 @@ def aside_of(path: Path) -> Path:
 
 
 def begun_afresh(path: Path, why: str, then: str = "the next cycle is as any other") -> SettingsError:
-    """The problem that a report names once, when what was at ``path`` has been set aside, or is gone."""
+    """The problem for the next report after the file at ``path`` was set aside, or is gone, and a new one was begun.
+    ``why``: the reason, in words that follow the path. ``then``: what happens next."""
     done, asked = "is", "who removed it?"
     if os.path.lexists(aside_of(path)):
         done, asked = f"was moved to {path.name}{SUFFIX} and", "is the disk failing (`dmesg`)?"

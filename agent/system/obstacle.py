@@ -1,4 +1,4 @@
-"""Obstacles that keep even root from replacing a file: a mount on it, or an attribute. Each with its way out."""
+"""Obstacles that keep even root from replacing a file, a mount or an attribute, each with its way out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _NAMED = os.O_PATH | os.O_NOFOLLOW
 
 _FS_IOC_GETFLAGS = 0x80086601
 _FLAGS = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}
-"""Flags of linux/fs.h, with their words and letters in chattr(1)."""
+"""Flags of linux/fs.h, each with a word and its letter in chattr(1)."""
 
 
 def is_mount_point(parent: int, name: str) -> bool:
-    """True where something is mounted on ``name`` in the open folder ``parent``. Raises OSError."""
+    """True if something is mounted on ``name`` in the open folder ``parent``. Raises OSError."""
     with opened(".", _NAMED, at=parent) as folder, opened(name, _NAMED, at=parent) as descriptor:
         return _mount(folder) != _mount(descriptor)
 
 
 def explained(error: OSError, parent: int, name: str) -> tuple[str, str]:
-    """The reason why ``name`` in the open folder ``parent`` could not be changed, and a hint (empty where unknown)."""
+    """The reason why ``name`` in the open folder ``parent`` could not be changed, and a hint, empty if there is
+    none."""
     folder = Path(f"/proc/self/fd/{parent}").readlink()
     with suppress(OSError):
         if error.errno == errno.EBUSY and is_mount_point(parent, name):
@@ -48,6 +49,7 @@ def _flag(parent: int, name: str) -> tuple[str, str]:
 
 
 def _mount(descriptor: int) -> str:
-    """The number of the mount that it was opened in (proc_pid_fdinfo(5)): a bind mount has its file system's device."""
+    """The number of the mount in which an open file lies (proc_pid_fdinfo(5)). The device would not do: a bind mount
+    has the same as its file system."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
     return next(line for line in lines if line.startswith("mnt_id:"))

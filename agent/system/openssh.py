@@ -1,8 +1,8 @@
-"""A commit or tag as git stores it, and who may sign, into who signed it; judged by ``ssh-keygen -Y``.
+"""The signer of a commit or tag, by ``ssh-keygen -Y`` and a list of those who may sign.
 
-``git verify-commit`` is not asked: it judges a key at the date that the commit claims, so a key that expired last year
-still signs commits dated before. Here the time is the caller's. Dates in allowed_signers without a ``Z`` are read as
-UTC, so that all hosts of a fleet come to the same verdict.
+``git verify-commit`` does not do: it judges a key at the date that the commit claims, so a key that expired last year
+could still sign commits with an older date. Here the caller names the time. Dates in allowed_signers without a ``Z``
+are read as UTC, so that all hosts of a fleet come to the same verdict.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from agent.problems import ProblemKind
 from agent.system.process import Completed, run
 
 TIMEOUT_S: Final = 20
-"""For one run of ssh-keygen, which takes 7 ms."""
+"""Seconds for one run of ssh-keygen, which takes 7 ms."""
 PRINCIPALS_LIMIT: Final = 16
-"""How many of the names that one key stands under are tried."""
+"""Names of one key that are tried at most."""
 NAMESPACE: Final = "git"
 _SSH: Final = b"-----BEGIN SSH SIGNATURE-----"
 _SSH_END: Final = b"-----END SSH SIGNATURE-----"
@@ -41,12 +41,12 @@ _REASONS: Final = (
         "is signed by {key}, which may not sign for git",
     ),
 )
-"""What ssh-keygen complains of, once it found the key."""
+"""Errors of ssh-keygen about a key that it found, with the problem's kind and the words for it."""
 
 
 class RefusedSignatureError(Exception):
-    """Why a commit or tag is not vouched for. ``kind``: ``unsigned``, ``pgp-signature``, ``wrong-signer``,
-    ``expired-key`` or ``bad-signature``; the text is the end of a sentence that begins with it."""
+    """No trusted signer vouches for a commit or tag. ``kind``: ``unsigned``, ``pgp-signature``, ``wrong-signer``,
+    ``expired-key`` or ``bad-signature``. The text ends a sentence that begins with the commit or tag."""
 
     def __init__(self, kind: ProblemKind, reason: str) -> None:
         super().__init__(reason)
@@ -62,9 +62,9 @@ class SignedText:
 
 
 def split(raw: bytes) -> SignedText:
-    """A commit without, and its ``gpgsig`` header (gitformat-signature). A second signature for the same commit
-    in the other object format (``gpgsig-sha256``) is in neither. Raises RefusedSignatureError for one in
-    another place than git puts it, and for two."""
+    """The parts of ``raw``, a commit as git stores it: the text without the signature, and the signature in its
+    ``gpgsig`` header (gitformat-signature). A signature for the other object format (``gpgsig-sha256``) is in neither.
+    Raises RefusedSignatureError for two signatures, and for one in another place than git puts it."""
     payload: list[bytes] = []
     signature: list[bytes] = []
     head, blank, message = raw.partition(b"\n\n")
@@ -80,7 +80,7 @@ def split(raw: bytes) -> SignedText:
             signature.append(value + b"\n")
         elif name != b"gpgsig-sha256":
             payload.append(line + b"\n")
-    if found > 1 or misplaced:  # git reads parents up to the first other header: it would see fewer than were signed
+    if found > 1 or misplaced:  # git reads parents up to the first other header, so it could miss some that were signed
         raise RefusedSignatureError(
             ProblemKind.BAD_SIGNATURE, "carries its signature in a place where git does not put it"
         )
@@ -88,8 +88,8 @@ def split(raw: bytes) -> SignedText:
 
 
 def split_tag(raw: bytes) -> SignedText:
-    """A tag object without, and its signature, which begins with the last line that can begin one.
-    Raises RefusedSignatureError where more follows it."""
+    """The parts of ``raw``, a tag as git stores it: the text, and the signature, which begins at the last line that can
+    begin one. Raises RefusedSignatureError if text follows an SSH signature."""
     begins = [found.start() for found in _BEGINS.finditer(raw)]
     if not begins:
         return SignedText(raw, None)
@@ -100,8 +100,8 @@ def split_tag(raw: bytes) -> SignedText:
 
 
 def signer_of(text: SignedText, allowed_signers: bytes, *, now: int) -> Signer:
-    """The signer of ``text``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now`` (seconds
-    since the epoch). Raises RefusedSignatureError; TrustError when ssh-keygen cannot be run."""
+    """The signer of ``text``, whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now`` (seconds since the
+    epoch). Raises RefusedSignatureError; TrustError if ssh-keygen is missing or does not end."""
     if text.signature is None:
         raise RefusedSignatureError(ProblemKind.UNSIGNED, "is not signed")
     if not text.signature.startswith(_SSH):

@@ -1,6 +1,6 @@
-"""Git as the person at a desk runs it, with that person's own settings: to sign, commit and push what a command wrote.
+"""Git with the settings of the person at a desk, to sign, commit and push the files that a command wrote.
 
-Everywhere else nothing of anybody's configuration counts (``git_command``).
+Everywhere else git runs without anybody's configuration (``git_command``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from agent.errors import SettingsError
 from agent.system.process import run
 
 TIMEOUT_S: Final = 300.0
-"""A push may wait for a touch on a hardware key."""
+"""Seconds for one run of git; a push may wait for a touch on a hardware key."""
 
 
 def setting(name: str) -> str:
-    """A setting of this person's Git; empty where there is none."""
+    """The value of a setting of this person's Git; empty if it is not set."""
     try:
         return _git(Path("/"), "config", "--get", name)
     except SettingsError:
@@ -36,8 +36,8 @@ def stage(folder: Path, *paths: str) -> None:
 
 
 def require_pushed(folder: Path) -> str:
-    """Return the branch, which origin has as it is here. Raises SettingsError: a push would take other commits along,
-    or be refused."""
+    """The name of the branch that is checked out, after a fetch. Raises SettingsError unless origin has the same
+    commits on it: a push would take other commits along, or be refused."""
     try:
         branch = _git(folder, "symbolic-ref", "--short", "HEAD")
     except SettingsError as error:
@@ -60,8 +60,8 @@ def require_pushed(folder: Path) -> str:
 
 
 def ever_committed(folder: Path, path: str) -> bool | None:
-    """True if a commit of any branch here has, or had, the file ``path``; None where the clone does not have the whole
-    history and nobody can tell. Raises SettingsError."""
+    """True if a commit of any branch here has, or had, the file ``path``; None if that cannot be told, because the
+    clone does not have the whole history. Raises SettingsError."""
     if _git(folder, "log", "--all", "--full-history", "--max-count=1", "--format=%h", "--", f":(top,literal){path}"):
         return True
     return None if _git(folder, "rev-parse", "--is-shallow-repository") == "true" else False
@@ -69,7 +69,8 @@ def ever_committed(folder: Path, path: str) -> bool | None:
 
 def commit_and_push(folder: Path, subject: str, *paths: str) -> str:
     """Commit these files alone, signed as this person's Git signs, and push that commit alone to the branch of origin.
-    Return the commit. Raises SettingsError, before it commits where ``require_pushed`` does."""
+    Return its name. Raises SettingsError: like ``require_pushed`` before the commit, else after it, if the push
+    fails."""
     branch = require_pushed(folder)
     stage(folder, *paths)
     _git(folder, "commit", "--quiet", "-m", subject, "--", *paths)

@@ -1,5 +1,5 @@
-"""The files of a working copy on their way to a host: packed there as Git would commit them, unpacked here as the files
-of a commit are, through the same checks.
+"""The files of a working copy on their way to a host: packed at the desk as Git would commit them, and unpacked on the
+host with the same checks as the files of a commit.
 
     line   {"format": 1, "tree": "<40 hex digits>"}
     rest   a Git pack (gitformat-pack) with that tree and all that is in it
@@ -28,7 +28,8 @@ TIMEOUT_S: Final = 120.0
 
 
 def packed(checkout: Checkout) -> bytes:
-    """The files of the next commit as they lie there now, committed or not. Raises SourceError."""
+    """The files of ``checkout`` that Git tracks, as they are now, committed or not, in the form above. Raises
+    SourceError."""
     with checkout.beside(writes=True) as ask:
 
         def told(*arguments: str, input: bytes | None = None) -> bytes:
@@ -45,7 +46,8 @@ def packed(checkout: Checkout) -> bytes:
 
 
 def unpacked(stream: BinaryIO, folder: Path) -> tuple[CommitTree, ObjectStore]:
-    """What ``packed`` sent, and the new repository ``folder`` that holds it. Raises SourceError for anything else."""
+    """The tree in ``stream``, which ``packed`` wrote, and the new repository ``folder`` that holds it. Raises
+    SourceError for anything else in ``stream``."""
     try:
         head = json.loads(stream.readline(HEAD_LIMIT))
         found = head["tree"] if head["format"] == FORMAT else ""

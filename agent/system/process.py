@@ -1,4 +1,4 @@
-"""Running another program: no shell, limits for time, memory and what is kept of its words, and nothing left behind."""
+"""The run of another program: no shell, limits for time, memory and output, and no process left behind."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 OUTPUT_LIMIT = 1024 * 1024
-"""Bytes of each stream that are kept (the last ones)."""
+"""Bytes of each stream that are kept, the last ones."""
 
 LAST_WORDS_S = 1.0
-"""For what a killed program had written already; somebody who escaped may hold its output open for ever."""
+"""Seconds to read what a killed program wrote; a process that left its group may hold its output open for ever."""
 
 LOOK_S, GRACE_S = 1.0, 10.0
-"""How often it is looked whether a program is to be stopped, and what it then has to clean up."""
+"""Seconds between two looks if a program is to be stopped, and seconds that it then has to clean up."""
 
 _CHUNK = 65536
 _LENDING = threading.Lock()
@@ -32,18 +32,20 @@ _LENDING = threading.Lock()
 _PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|TZ|(?i:https?|ftp|all|no)_(?i:proxy)|SSL_CERT_(FILE|DIR)|SSL_CLIENT_CERT"
 )
-"""Who this is, and how this machine reaches others. All else may change what Python, git, ssh, a shell, apt, dpkg and
-its scripts do (``PYTHON*``, ``UV_*``, ``PIP_*``, ``LD_*``, ``GIT_*``, ``BASH_ENV``, ``APT_CONFIG``, …)."""
+"""The variables that name the user, and the way from this machine to others. Any other may change what Python, git,
+ssh, a shell, apt, dpkg and its scripts do (``PYTHON*``, ``UV_*``, ``PIP_*``, ``LD_*``, ``GIT_*``, ``BASH_ENV``,
+``APT_CONFIG``, …)."""
 
 
 def passed_on(given: Mapping[str, str]) -> dict[str, str]:
-    """The part of an environment that whatever a deploy starts may see: a list of what may, not of what may not."""
+    """The variables of ``given`` that programs of a deploy may see. They are a list of allowed ones, not of forbidden
+    ones."""
     return {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
 
 
 class Completed(NamedTuple):
-    """``code`` is the exit status; negative for a signal. ``timed_out`` programs were killed with their group. ``cut``:
-    there was more on stdout than was to be kept."""
+    """A program that has ended. ``code``: the exit status, negative for a signal. ``timed_out``: it was killed with its
+    group. ``cut``: it wrote more to stdout than was kept."""
 
     code: int
     output: bytes
@@ -57,7 +59,7 @@ class Completed(NamedTuple):
 
     @property
     def complaint(self) -> str:
-        """The last line that it wrote to stderr, or to stdout, as one line of text."""
+        """The last line that the program wrote to stderr, else to stdout; else its exit status."""
         for stream in (self.error, self.output):
             lines = [line for line in stream.decode(errors="replace").splitlines() if line.strip()]
             if lines:
@@ -77,13 +79,14 @@ def run(
     file_limit: int | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> Completed:
-    """Runs ``argv`` in a process group of its own, stdin from ``input`` or empty. Raises OSError when it cannot start.
+    """Run ``argv`` in a process group of its own, with ``input`` or nothing on stdin. Raises OSError if it cannot
+    start.
 
-    ``env`` replaces the environment; without it only PATH and a C.UTF-8 locale are passed on. Of stdout the last
-    ``output_limit`` bytes are kept, and no more than twice that is ever held. ``memory_limit``: bytes of data that it,
-    and each program that it starts, may hold; ``file_limit``: bytes of each file that they write; more kills.
-    ``stopped`` is asked every second: when it says so, the time is over; a program that may be stopped is asked to end
-    before it is killed.
+    ``env``: the whole environment; None: PATH and a C.UTF-8 locale. ``output_limit``: the last bytes of stdout that are
+    kept; never more than twice as many are held. ``memory_limit``: bytes of data that the program, and each program
+    that it starts, may hold. ``file_limit``: bytes of each file that they write; a signal kills the program that writes
+    more. ``stopped``: called every second; when it returns True, the time is over. A program run with ``stopped`` gets
+    SIGTERM and GRACE_S seconds before it is killed.
     """
     environment = dict(env) if env is not None else {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     limits = {resource.RLIMIT_DATA: memory_limit, resource.RLIMIT_FSIZE: file_limit}
@@ -119,7 +122,7 @@ def run(
 
 
 class Tail:
-    """The last ``limit`` bytes of a stream."""
+    """The last ``limit`` bytes of a stream. ``cut``: True once bytes were dropped."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -139,9 +142,9 @@ class Tail:
 
 
 class _Conversation:
-    """Write to a program and read from it at the same time: doing one of them alone can wait for ever.
+    """The writing to a program and reading from it at the same time: either of them alone could wait for ever.
 
-    ``Popen.communicate`` does that too, and holds all that comes.
+    ``Popen.communicate`` does that too, but keeps all output in memory.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], input: bytes, output: Tail, error: Tail) -> None:
@@ -155,7 +158,8 @@ class _Conversation:
             self._selector.register(process.stdin, selectors.EVENT_WRITE)
 
     def carry_on(self, timeout_s: float, stopped: Callable[[], bool] | None = None) -> None:
-        """Until it has ended, and nobody has its output open. Raises TimeoutExpired, also when it is ``stopped``."""
+        """Write and read until the program has ended and no process has its output open. Raises TimeoutExpired after
+        ``timeout_s`` seconds, or when ``stopped`` returns True."""
         deadline = time.monotonic() + timeout_s
         while self._selector.get_map():
             left = deadline - time.monotonic()
@@ -171,7 +175,7 @@ class _Conversation:
         self._selector.close()
 
     def _write(self, descriptor: int) -> bool:
-        """True if more is to be written. So few bytes at a time that it never waits (pipe(7))."""
+        """Write a piece of the input, so small that the write never waits (pipe(7)). Return True if there is more."""
         with contextlib.suppress(BrokenPipeError):
             self._left = self._left[os.write(descriptor, self._left[: select.PIPE_BUF]) :]
             return len(self._left) > 0
@@ -185,8 +189,9 @@ class _Conversation:
 
 @contextlib.contextmanager
 def _lending(limits: Mapping[int, int]) -> Iterator[None]:
-    """Limit a program that starts inside from its first instruction on: a limit set from outside, a moment later, comes
-    too late for what a program has started by then. This process, far below the limits, lends its own."""
+    """Set limits of this process, which a program that is started inside inherits, and reset them afterwards. Limits
+    that are set for a running program come too late for the programs that it has started by then. This process itself
+    stays far below the limits."""
     with _LENDING if limits else contextlib.nullcontext(), contextlib.ExitStack() as lent:
         for kind, limit in limits.items():
             soft, hard = resource.getrlimit(kind)

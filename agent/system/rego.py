@@ -1,7 +1,7 @@
 """Rego, evaluated by regorus in a process of its own: with limits, without a network, an environment or files.
 
-regorus, the Rego interpreter, reads what strangers wrote (names of files, the words of programs) and runs rules that
-may never end.
+The process is confined because regorus, the Rego interpreter, reads what strangers wrote (names of files, output of
+programs) and runs rules that may never end.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from agent.system.process import Completed, run
 CPU_S = 10
 """Seconds of CPU for one evaluation."""
 MEMORY_BYTES = 512 * 1024 * 1024
-"""Of data that one evaluation may hold, beside what the loaded interpreter holds."""
+"""Bytes of data that one evaluation may hold, beside those that the loaded interpreter holds."""
 BATCH_BYTES = 2 * 1024 * 1024
-"""Inputs that one process is handed: the modules are compiled once for them."""
+"""Bytes of inputs that one process gets; it compiles the modules once for all of them."""
 ANSWER_BYTES = 8 * 1024 * 1024
 WALL_S = 60.0
-"""For a process to start and compile on a machine that is busy; the limit of CPU ends what never ends."""
+"""Seconds for a process to start and compile on a busy machine; CPU_S ends rules that never end."""
 
 RUNS_ON = "it runs on x86-64 and aarch64 with glibc 2.34 or newer, as Debian 12 and Ubuntu 22.04 have it"
 
 MESSAGE_LIMIT = 300
-"""Characters of what the interpreter says."""
+"""Characters of the interpreter's message."""
 
 _UNSCHEDULED = b"could not schedule all statements"
-"""The interpreter's words for a rule that it leaves out."""
+"""The interpreter's message for a rule that it leaves out."""
 UNSET = "a rule asks for a variable that nothing sets"
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PACKAGE = "regorus"
 _ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
-"""The allocator of regorus reserves 1 GiB as it loads. So it takes of that, and is counted for, what it needs."""
+"""The allocator of regorus reserves 1 GiB when it is loaded. With this setting only the memory that it uses counts."""
 
 
 class RegoError(Exception):
     """Modules that cannot be compiled or evaluated. ``line`` and ``column`` count from 1; 0: not known. ``remedy``:
-    empty where the message says it."""
+    empty if the message itself tells the remedy."""
 
     def __init__(self, message: str, file: str = "", line: int = 0, column: int = 0, *, remedy: str = "") -> None:
         super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
@@ -58,8 +58,8 @@ class RegoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModuleOutline:
-    """What stands in a module. ``line`` is that of its ``package``; ``rules``: their names and lines; ``uses``: what
-    its rules and imports refer to below ``data``."""
+    """The outline of a module. ``line``: the line of its ``package``. ``rules``: their names and lines. ``uses``: the
+    paths below ``data`` to which its rules and imports refer."""
 
     file: str
     package: Sequence[str]
@@ -69,17 +69,18 @@ class ModuleOutline:
 
 
 def has_interpreter() -> bool:
-    """Whether the interpreter is installed; it is not loaded here."""
+    """True if the interpreter is installed; this does not load it."""
     return find_spec(_PACKAGE) is not None
 
 
 def evaluate(
     modules: Mapping[str, str], package: str, rules: str, inputs: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
-    """For each input, the values of the rules of ``package`` whose names match the regular expression ``rules``.
+    """The values, by name and for each input, of the rules of ``package`` whose names match the regular expression
+    ``rules``.
 
-    ``modules``: their sources by path. A built-in function that fails is an error, not undefined, and so is
-    one that has nothing to look at (``http.send``). Raises RegoError.
+    ``modules``: the sources by path. Raises RegoError, also if a built-in function fails, which in Rego makes a rule
+    undefined, and if a rule refers to a function without a use here (``http.send``).
     """
     begin = {"modules": modules, "package": package, "rules": rules}
     batch: list[bytes] = []
@@ -95,14 +96,15 @@ def evaluate(
 
 
 def outlines(modules: Mapping[str, str]) -> list[ModuleOutline]:
-    """What stands in ``modules``, their sources by path. Raises RegoError."""
+    """The outlines of ``modules``, which are sources by path. Raises RegoError."""
     [found] = _ask({"modules": modules}, (), 1)
     return [ModuleOutline(**each) for each in found]
 
 
 def asking_unset(modules: Mapping[str, str], outlined: Sequence[ModuleOutline]) -> Iterator[str]:
-    """The paths of those ``modules`` with a rule that asks for a variable that nothing sets. Of a rule that is left out
-    regorus tells no place, so each module is asked by itself, with stand-ins for the other rules of its package."""
+    """The paths of the ``modules`` with a rule that asks for a variable that nothing sets. regorus leaves such a rule
+    out and does not name its place, so each module is compiled by itself, with stand-ins for the other rules of its
+    package."""
     for each in outlined:
         others = {rule for other in outlined if other.package == each.package for rule, _ in other.rules}
         names = sorted(filter(_NAME.fullmatch, others - {rule for rule, _ in each.rules}))
@@ -116,7 +118,7 @@ def asking_unset(modules: Mapping[str, str], outlined: Sequence[ModuleOutline]) 
 
 
 def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> Iterator[Any]:
-    """The ``expected`` answers of a process. Raises RegoError."""
+    """The answers of a process, ``expected`` in number. Raises RegoError, also for fewer answers."""
     begin = {**begin, "cpu_s": CPU_S, "memory": MEMORY_BYTES}
     argv = (sys.executable, "-I", "-m", "agent.system.rego_child")
     try:

@@ -1,7 +1,8 @@
 """The process that holds the Rego interpreter: ``python -I -m agent.system.rego_child``; ``system.rego`` starts it.
 
-A line with the modules comes first, then a line for each input. Each answer is a line: ``{"value": …}``, or
-``{"error": …}``, which is the last. Where the first line asks for no ``rules``, the answer outlines the modules.
+It reads a line with the modules, then a line for each input. It writes a line for each answer: ``{"value": …}``, or
+``{"error": …}``, after which it ends. If the first line has no ``rules``, the one answer is the outlines of the
+modules.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from agent.system.rego_outline import REFUSED, outline, refusals
 _PLACE = re.compile(r"--> (.+):(\d+):(\d+)$", re.MULTILINE)
 _REASON = re.compile(r"^error: (.+)$", re.MULTILINE)
 _SUSPECT = re.compile("|".join(rf"\b{variable}\b" for variable, _ in REFUSED))
-"""A module without such a word refers to nothing that is refused: its syntax tree need not be read."""
+"""The first names of refused functions. The syntax tree of a module without such a word need not be read."""
 _TREE_DEPTH = 10_000
-"""Of JSON. A sum of 500 terms takes 1,500."""
+"""Levels of JSON. A sum of 500 terms takes 1,500."""
 
 Answer = dict[str, Any]
 
@@ -42,7 +43,7 @@ def main() -> int:
 
 def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
     try:
-        import regorus  # code of others: root does not load it
+        import regorus  # root has given up its rights before this code of others is loaded
     except ImportError as error:
         yield {"error": f"the Rego interpreter does not load here: {error}", "unloadable": True}
         return
@@ -50,7 +51,7 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
     _close_all_ways(begin["memory"])
     _limit_cpu(begin["cpu_s"])
     engine = regorus.Engine()
-    engine.set_gather_prints(True)  # print() of a rule is nobody's
+    engine.set_gather_prints(True)  # a rule's print() must not reach stderr
     modules, rules = begin["modules"], begin.get("rules")
     try:
         for path, source in modules.items():
@@ -77,9 +78,8 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
 
 
 def _close_all_ways(memory: int) -> None:
-    """From here on no file can be opened, no socket made, nothing written but the answers.
-
-    ``memory``: bytes of data, beside those held already."""
+    """Forbid to open files, to make sockets, and to write anything but the answers, for good. ``memory``: bytes of data
+    that the process may hold beside those that it holds already."""
     _size, _resident, _shared, _text, _library, data, *_ = map(int, Path("/proc/self/statm").read_text().split())
     most = data * resource.getpagesize() + memory
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
@@ -88,13 +88,14 @@ def _close_all_ways(memory: int) -> None:
 
 
 def _limit_cpu(seconds: int) -> None:
-    """``seconds`` from now on."""
+    """Limit the CPU time of the process to ``seconds`` from now on."""
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 1 + seconds, resource.RLIM_INFINITY))
 
 
 def _error(text: str) -> Answer:
-    """What the interpreter says, in a line and with its place; the rest is a picture of that and a stack of its own."""
+    """The interpreter's error as one line with its place, without the picture of the place and the interpreter's own
+    stack."""
     reason, place = _REASON.search(text), _PLACE.search(text)
     message = reason[1] if reason else text.strip().partition("\n")[0]
     where = {"file": place[1], "line": int(place[2]), "column": int(place[3])} if place else {}

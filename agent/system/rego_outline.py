@@ -1,6 +1,6 @@
-"""What stands in a module of Rego, by the syntax tree that regorus gives of it. Pure.
+"""The outline of a module of Rego, and its refused functions, by the syntax tree of regorus. Pure.
 
-A search of the text would take a string or a comment for code, and ``http["send"]`` for something else.
+A search of the text would take strings and comments for code, and miss ``http["send"]``.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from typing import Any
 
 Node = dict[str, Any]
 Reference = tuple[tuple[str, ...], Node]
-"""Its names from the variable on, up to the first that is not written down; and where the variable stands."""
+"""The names of a reference from its variable on, up to the first that is computed; and the place of the variable."""
 
 REFUSED: dict[tuple[str, ...], str] = {
     ("http", "send"): "there is no http.send: policies have no network",
     ("opa", "runtime"): "there is no opa.runtime: policies see no environment",
 }
-"""Functions that the engine has and that find nothing: a rule that calls one never holds, without an error."""
+"""Functions that the engine has, but that have no use here: a rule that calls one would never hold, without an
+error."""
 
 
 def outline(module: Node) -> Node:
-    """The file of a module, its package, the rules in it with their lines, and what it uses of ``data``."""
+    """The fields of the module's ``ModuleOutline``."""
     tree = module["ast"]
     heads = [next(iter(rule["Spec"]["head"].values())) if "Spec" in rule else rule["Default"] for rule in tree["rules"]]
     return {

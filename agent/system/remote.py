@@ -1,4 +1,4 @@
-"""A remote as people write it, turned into what git may be given: checked, and without a password in it.
+"""Remotes: the text that people write, checked, and turned into a URL for git without a password in it.
 
 Forms: ``/path``, ``file:///path``, ``ssh://[user@]host[:port]/path``, ``[user@]host:path``,
 ``http[s]://[user[:password]@]host[:port]/path``. Everything else that git would take (``ext::``, ``git://``,
@@ -29,10 +29,10 @@ _USER: Final = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
 _PORT: Final = r":(?P<port>0*([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))"
 _LOGIN: Final = r"(?P<login>[!$-.0->@-Z\\^-~]*)@"
-"""User and password of http, in which ``_WHO`` finds no end before theirs."""
+"""User and password of http, without the characters at which ``_WHO`` would take them to end earlier."""
 _REST: Final = r"(/.*|[?#][^@]*)?"
 _BEHIND_PORT: Final = r"(/@?[^@]*(@[^/]*/?)?|[?#][^@]*)?"
-"""``u:12/word@host/x`` may be meant as a password, ``host:12/@user/x`` and ``host:12/x@v1`` hardly."""
+"""The path after a port. ``u:12/word@host/x`` may hold a password, ``host:12/@user/x`` and ``host:12/x@v1`` hardly."""
 _FORMS: Final = (
     re.compile(rf"(?P<scheme>https?)://{_LOGIN}(?P<address>{_HOST}({_PORT})?([/?#][^@]*)?)"),
     re.compile(rf"(https?|ssh)://{_HOST}({_REST}|{_PORT}{_BEHIND_PORT})"),
@@ -40,20 +40,20 @@ _FORMS: Final = (
     re.compile(rf"{_USER}@{_HOST}:[^:].*"),
     re.compile(rf"(?!(https?|ssh|file):){_HOST}:(/([^/].*)?|[^:@/][^@/]*(/.*)?)"),
 )
-"""All but paths. bootstrap.sh has the same ones."""
+"""All forms but paths. bootstrap.sh has the same ones."""
 _LONGEST: Final = 2000
-"""Characters of user and password, so that no text takes long to mask."""
+"""Characters of user and password together; more would make some texts slow to mask."""
 _PIECE: Final = rf'[^\x00-\x20"]{{0,{_LONGEST}}}'
 _WHO: Final = re.compile(
     r"(?<![a-z0-9+.-])(?P<scheme>[a-z0-9+.-]*)://(?!\[[0-9a-f:.]+\])(?P<user>[^/:\s]*)"
     rf'(?P<password>:(?!\d*(?:[/?#]|$)){_PIECE}(?:"(?![\s,:\]}}]|$){_PIECE}){{0,2}})?@',
     re.IGNORECASE,
 )
-"""A password may have an ``@`` or a ``/`` in it that should have been encoded, so it ends before the last ``@`` of all
-that follows. A user ends before the last one of the authority, for a path may have some. Digits are a port. A
-quote ends a text of JSON where a comma, colon, bracket or blank follows."""
+"""The user and password of a URL in a text. A password may hold an ``@`` or a ``/`` that should have been encoded, so
+it ends at the last ``@`` after it. A user without a password ends at the last ``@`` before the path, which may hold
+more. Digits after a colon are a port. A quote ends a JSON text if a comma, colon, bracket or blank follows it."""
 _MEANT: Final = re.compile(r"^([\w+.-]*:?//)?+(?:[^@]*:|[^@/]*@).*@", re.DOTALL)
-"""The user and password of what was meant to be a URL, whatever stands in them."""
+"""The user and password of a text that was meant to be a URL, with any characters in them."""
 _ENCODE: Final = "percent-encode what cannot stand in a URL: / in a password is %2F, # %23, ? %3F, a blank %20"
 _BRANCH: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
 """The rules of git-check-ref-format(1), and no leading hyphen."""
@@ -67,7 +67,8 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """``url`` is what git gets and what may be shown. ``authorization`` is the value of an HTTP header, or None."""
+    """A remote. ``url``: the address that git gets and that may be shown. ``authorization``: the value of the HTTP
+    header, None without a password."""
 
     url: str
     transport: Transport
@@ -77,7 +78,8 @@ class Remote:
 
     @classmethod
     def parse(cls, text: str) -> Remote:
-        """Raises SettingsError, kind ``bad-remote``, or for a local path what ``_owned`` raises."""
+        """The remote that ``text`` means. Raises SettingsError, kind ``bad-remote`` for a text of no known form; for a
+        local path also as ``_owned`` does."""
         if (wrong := mistake(text)) is not None:
             raise _refused(text, wrong)
         if text.startswith(("/", "file:")):
@@ -97,7 +99,7 @@ class Remote:
 
 
 def mistake(text: str) -> str | None:
-    """The reason why ``text`` has none of the forms of a remote; None when it has one. Nothing is looked up."""
+    """The reason why ``text`` has none of the forms of a remote; None if it has one. Nothing is looked up."""
     if not text or text.startswith("-") or re.search(r"[\x00-\x20\x7f]", text):
         return "it is empty, begins with `-` or holds blanks" + (f"; {_ENCODE}" if "@" in text else "")
     if re.match(r"/(?!/)|file://(localhost)?/.", text) and "://" not in text.removeprefix("file://"):
@@ -124,7 +126,8 @@ def _wrong_in(scheme: str, authority: str, rest: str) -> str:
 
 
 def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
-    """True if something listens at ``remote``; nothing is said to it. A local repository answers while it exists."""
+    """True if something accepts connections at ``remote``, or at its ``proxy``; nothing is sent. A local repository
+    answers while it exists."""
     if remote.transport is Transport.FILE:
         return Path(remote.url.removeprefix("file://")).is_dir()
     host, port = remote.host, remote.port or _PORTS[urlsplit(remote.url).scheme if "://" in remote.url else "ssh"]
@@ -134,17 +137,17 @@ def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
             host, port = way.hostname or host, way.port or _PORTS.get(way.scheme, port)
         with socket.create_connection((host, port), timeout_s):
             return True
-    except (OSError, ValueError):  # a password that is not encoded is no port, and the error quotes it
+    except (OSError, ValueError):  # urlsplit takes a password that is not encoded for a port, and its error quotes it
         return False
 
 
 def can_be_a_branch(name: str) -> bool:
-    """True if git takes it as the name of a branch or tag, and never for an option."""
+    """True if git takes ``name`` for the name of a branch or tag, and never for an option."""
     return _BRANCH.fullmatch(name) is not None
 
 
 def checked_branch(name: str) -> str:
-    """``name`` when it can be a branch. Raises SettingsError, kind ``bad-branch``."""
+    """``name``, if it can be the name of a branch. Raises SettingsError, kind ``bad-branch``, if it cannot."""
     if not can_be_a_branch(name):
         raise SettingsError(
             f"{printable(name)!r} cannot be the name of a branch",
@@ -155,12 +158,13 @@ def checked_branch(name: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """``text`` with the password of every URL in it masked. So is the user, which may be a token, but not ssh's."""
+    """``text`` with the password of every URL in it masked, and the user too, which may be a token, unless it is a URL
+    of ssh."""
     return _WHO.sub(_masked, text)
 
 
 def concealed(text: str) -> str:
-    """``text`` that is refused as a URL, without what may have been meant as user and password."""
+    """``text``, which is refused as a URL, with the parts masked that may be meant as user and password."""
     return without_password(_MEANT.sub(r"\1***@", text))
 
 
@@ -175,16 +179,15 @@ def _form(text: str) -> re.Match[str] | None:
 
 
 def _basic(login: str) -> str:
-    """RFC 7617. As a header, the password stands in no program's arguments, which all users of a host can read."""
+    """The value of the header Authorization for ``login``, user and password (RFC 7617). In a header the password is
+    not in the arguments of a program, which all users of a host can read."""
     user, _, password = login.partition(":")
     return f"Basic {base64.b64encode(f'{unquote(user)}:{unquote(password)}'.encode()).decode()}"
 
 
 def _owned(path: Path) -> Path:
-    """The path without links, when nobody but root (or who runs this) could change what git finds there.
-
-    Git runs as root inside a local remote and obeys its configuration. Raises SettingsError naming what is not so.
-    """
+    """``path`` without links. Raises SettingsError if it is not absolute, or if others than root (or the user who runs
+    this) could change a file there: git runs as root inside a local remote, and obeys its configuration."""
     if not path.is_absolute():
         raise _refused(f"{path}", "a local path must be absolute")
     resolved = path.resolve()

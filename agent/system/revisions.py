@@ -1,6 +1,6 @@
-"""The commits of a person's clone, with files beside it or bare: names into commits, and commits into files.
+"""The commits of a person's repository, bare or with a working tree: looked up by name, and read as files.
 
-Nothing of the clone's configuration counts, and nothing is fetched.
+The configuration of the repository does not count, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Revisions:
 
     @classmethod
     def around(cls, folder: Path) -> Self | None:
-        """The repository of the clone that ``folder`` is or lies in; None where there is none."""
+        """The bare repository ``folder``, or the repository of the clone that ``folder`` is or lies in; None if there
+        is none."""
         if (folder / "objects").is_dir() and (folder / "HEAD").is_file():
             return cls(folder.resolve())
         checkout = Checkout.around(folder)
@@ -42,7 +43,7 @@ class Revisions:
         return found
 
     def find(self, name: str) -> str | None:
-        """The commit that a name stands for; None where there is none."""
+        """The commit that a name stands for; None if there is none."""
         done = self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         return done.output.decode().strip() if done.ok else None
 

@@ -1,4 +1,4 @@
-"""Whether a folder takes what is about to be written to it, asked before anything is begun."""
+"""The check that a folder has room for new files, made before anything is begun."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from agent.system.descriptor import opened
 from agent.system.files import discard
 
 ROOM_BYTES = 1024 * 1024
-"""More than all documents of one cycle."""
+"""Bytes: more than all documents of one cycle take."""
 
 _PROBE = ".room"
 _UNTOLD = (errno.EOPNOTSUPP, errno.EINVAL)
-"""Of file systems that reserve nothing: there it shows while writing."""
+"""Errors of file systems that cannot reserve bytes; on these, only a write shows that the disk is full."""
 
 
 def require_room(folder: Path) -> None:
-    """Raises OSError, naming ``folder``, where it takes no new file of ROOM_BYTES: it is full, in bytes or inodes, or
-    read-only, or gone. Nothing is left there."""
+    """Raise OSError, naming ``folder``, if it takes no new file of ROOM_BYTES: it is full, in bytes or inodes, or
+    read-only, or gone. Nothing is left in it."""
     probe = folder / _PROBE
     try:
         discard(probe)

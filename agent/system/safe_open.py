@@ -1,8 +1,8 @@
-"""Opening a folder safely: a path turned into a descriptor, one component at a time.
+"""The safe opening of a folder: a path turned into a descriptor, one component at a time.
 
-Each component is opened relative to the one before, so that nobody can put a link in between the check and the use.
-The way also remembers who may rename what lies in a folder that it passed: below that folder an owner proves nothing,
-for whoever may rename can put a folder or a link of root's where another one is expected.
+Each component is opened relative to the one before, so that nobody can put a link there between the check and the use.
+On the way it is also noted who may rename things in a folder. Below such a folder ownership proves nothing: that user
+can move a folder or a link that belongs to root to the place where another one is expected.
 """
 
 from __future__ import annotations
@@ -28,22 +28,24 @@ _LINK_HOPS = 40
 
 
 class UnsafePath(DeployError):
-    """A path that the agent does not write to: following it could lead elsewhere, or only a person may clear it."""
+    """The agent refuses to write to a path, because it could lead elsewhere, or because a person has to clear it
+    first."""
 
     default_kind = ProblemKind.PATH_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
 class Renamer:
-    """A user besides root who may rename things in ``folder``: ``uid``, or several users (None) by its ``mode``."""
+    """A user besides root who may rename things in ``folder``. ``uid``: None if its ``mode`` lets several users do
+    so."""
 
     folder: str
     uid: int | None
     mode: int
 
     def vouches_for(self, status: os.stat_result) -> bool:
-        """True for a thing that belongs to the renamer: nobody else could have put it there. Several users cannot vouch
-        for anything."""
+        """True if a thing with this ``status`` belongs to the renamer, so that only he or root can have put it there.
+        False for all things if several users may rename."""
         return self.uid == status.st_uid
 
     def __str__(self) -> str:
@@ -53,10 +55,11 @@ class Renamer:
 
 
 def renamer(descriptor: int, *, adding: bool = False) -> Renamer | None:
-    """The user besides root who may rename things in an open folder, None where there is none.
+    """The user besides root who may rename things in an open folder; None if there is none.
 
-    In a sticky folder (``/tmp``) each may rename only what is his own, but put new things there: ``adding`` counts
-    that too. An ACL that lets somebody write shows as the group's permission: that bit is its mask (acl(5)).
+    In a sticky folder (``/tmp``) each user may rename only his own things, and so does not count; with ``adding`` he
+    does, because he may add new ones. An ACL that lets somebody write shows in the group's bit, which is its mask
+    (acl(5)).
     """
     status = os.fstat(descriptor)
     mode = stat.S_IMODE(status.st_mode)
@@ -67,13 +70,15 @@ def renamer(descriptor: int, *, adding: bool = False) -> Renamer | None:
 
 @contextmanager
 def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
-    """A descriptor of the folder ``path`` (relative, ``""`` for itself) below ``start``, or below / without it.
+    """A descriptor of the folder ``path``, relative to the open folder ``start``, or to / if that is None. An empty
+    ``path`` means that folder itself.
 
-    With ``root_links`` it is a folder of the system, which root is about to work in: where a user may rename what lies
-    in a folder on the way, no link below is followed, and each further folder has to be that user's own (systemd's
-    "unsafe path transition"); where several may, there is no way further down. Without, no link is followed.
+    ``root_links``: True for a folder of the system in which root is about to work. Links that belong to root are then
+    followed, down to a folder in which a user may rename things: below it no link is followed, and each next folder
+    must belong to that user (systemd's "unsafe path transition"). If several users may rename, the way ends there.
+    Without ``root_links`` no link is followed.
 
-    Raises UnsafePath for what may not be passed, OSError for what is missing or no folder.
+    Raises UnsafePath for a link or folder that may not be passed, OSError for one that is missing or no folder.
     """
     current = os.open(".", _FOLDER, dir_fd=start) if start is not None else os.open("/", _FOLDER)
     try:
@@ -108,7 +113,7 @@ def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
 
 
 def _require_vouched(hand: Renamer, following: int) -> None:
-    """Raises UnsafePath unless the renamer owns the next folder. Further below, that folder's own owner counts."""
+    """Raise UnsafePath unless the renamer ``hand`` owns the next folder, ``following``."""
     status = os.fstat(following)
     if hand.vouches_for(status):
         return
@@ -121,8 +126,8 @@ def _require_vouched(hand: Renamer, following: int) -> None:
 
 
 def _root_link(parent: int, name: str) -> str | None:
-    """The target of the link ``name``, if it is a link and root's own; read from the very link that was judged. None
-    where others may put something into the folder: a link of root's can be moved there from wherever it was made."""
+    """The target of the link ``name``, if it belongs to root, read from the very link that was checked; else None. None
+    also if others can add things to the folder: they could move a link of root there from anywhere."""
     if os.fstat(parent).st_mode & 0o022:
         return None
     with opened(name, os.O_PATH | os.O_NOFOLLOW, at=parent) as link:
@@ -139,7 +144,8 @@ def _refuse_link(parent: int, name: str, path: str, hand: Renamer | None) -> Non
 
 
 def is_trusted(uid: int) -> bool:
-    """True for root, and for a user who tries a working copy; not for nobody, who plans for root."""
+    """True for root, and for the user of this process, who may be trying a working copy; False for nobody, as whom the
+    agent plans for root."""
     return uid == 0 or (uid == os.geteuid() and uid != NOBODY)
 
 

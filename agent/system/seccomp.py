@@ -1,6 +1,7 @@
-"""Which system calls a process that only looks may not make: rules to a filter program, and the program into force.
+"""The filter of system calls for a process that only looks: its rules, its program, and its installation.
 
-Capabilities and read-only mounts do not cover these. A refused call fails with EPERM, as if it lacked permission.
+It refuses calls that capabilities and read-only mounts do not cover. A refused call fails with EPERM, as without
+permission.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 """Offsets in struct seccomp_data, little-endian; each argument takes eight bytes."""
 
 _X32 = 0x40000000
-"""Numbers of a second table of x86-64's calls begin here: by them every rule could be walked around."""
+"""The first number of the second table of calls of x86-64 (x32), by which a process could evade every rule."""
 
 _AF_UNIX, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 1, 16, 1, 0xF
-"""What may be a socket: a bus that answers nobody little, and asking the kernel for addresses. A stream is connected by
-who made it, and nobody can connect to it: datagrams could be sent to and taken from anybody by name."""
+"""The sockets that are allowed: Unix streams, for a bus that answers nobody little, and netlink, to ask the kernel for
+addresses. Only the process itself can connect a stream that it made; datagrams it could send to anybody, and take from
+anybody, by name."""
 
 _NEW_NAMESPACES = 0x7E020000
 """All CLONE_NEW* flags of clone(2)."""
 
 _CLONE3, _IO_URING_SETUP = 435, 425
-"""Since 5.1 a call has one number everywhere. clone3's flags lie in memory where no filter sees them; a C library
-that is told that there is none takes clone. io_uring would make sockets past the filter."""
+"""Numbers that are the same on every architecture, as for all calls since Linux 5.1. clone3 has its flags in memory
+that no filter sees; a C library that is told that there is no clone3 uses clone. io_uring makes sockets past the
+filter."""
 
 _FCNTL = {
     "F_DUPFD": 0,
@@ -45,11 +48,11 @@ _FCNTL = {
     "F_GETPIPE_SZ": 1032,
     "F_GET_SEALS": 1034,
 }
-"""What may be asked of a descriptor: no locks, which keep others out; no leases, owners and signals."""
+"""The commands of fcntl(2) that are allowed: no locks, which keep others out; no leases, owners and signals."""
 
 _RECORD_LOCKS = (6, 7, 37, 38)
-"""F_SETLK and F_SETLKW, of a process and of an open file. They seem to be granted, and nothing is locked: who reads a
-database (SQLite, and so rpm) takes them and reads nothing without."""
+"""F_SETLK and F_SETLKW, of a process and of an open file. They seem to succeed, but lock nothing: programs that read a
+database (SQLite, and so rpm) read nothing without a lock."""
 
 _IOCTL = {
     "TCGETS": 0x5401,
@@ -73,7 +76,8 @@ _IOCTL = {
     "SIOCGIFINDEX": 0x8933,
     "SIOCGIFTXQLEN": 0x8942,
 }
-"""What may be asked of a device, a terminal or a socket: how it is. Whoever may read it could change it as well."""
+"""The requests of ioctl(2) that are allowed: those that ask how a device, a terminal or a socket is. With others a
+process that may read it could change it as well."""
 
 _CALLS = {
     "ioctl": (16, 29),
@@ -102,9 +106,9 @@ _CALLS = {
     "bpf": (321, 280),
     "userfaultfd": (323, 282),
 }
-"""Of each, the numbers on x86-64 and on aarch64."""
+"""The number of each filtered call on x86-64 and on aarch64."""
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-"""The number that the kernel has for the machine, and where its numbers stand in ``_CALLS``."""
+"""The kernel's number of each architecture, and its column in ``_CALLS``."""
 
 
 class _Program(ctypes.Structure):
@@ -112,7 +116,7 @@ class _Program(ctypes.Structure):
 
 
 def _instruction(code: int, value: int, if_so: int = 0, if_not: int = 0) -> bytes:
-    """``if_so``, ``if_not``: instructions to leave out."""
+    """One instruction of the filter. ``if_so``, ``if_not``: how many instructions a comparison skips."""
     return struct.pack("<HBBI", code, if_so, if_not, value)
 
 
@@ -121,7 +125,7 @@ _ALLOWED = _instruction(_RETURN, _ALLOW)
 
 
 def program(machine: str) -> bytes:
-    """The filter for a machine as uname(2) calls it. Raises OSError for one whose calls are not known here."""
+    """The filter for a machine as uname(2) names it. Raises OSError for one that is not in ``_MACHINES``."""
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no filter of system calls for {machine}")
     architecture, column = _MACHINES[machine]
@@ -149,7 +153,8 @@ def program(machine: str) -> bytes:
 
 
 def _rule(number: int, verdict: Sequence[bytes]) -> list[bytes]:
-    """``verdict``, which always returns, on the call with this number."""
+    """Instructions that run ``verdict``, which always returns, for the call with this number, and skip it for
+    others."""
     return [_instruction(_EQUAL, number, if_not=len(verdict)), *verdict]
 
 
@@ -162,12 +167,12 @@ def _either(argument: int, value: int, *, then: bytes) -> list[bytes]:
 
 
 def _granted(argument: int, values: Sequence[int]) -> list[bytes]:
-    """As if the call had been made and had succeeded, for these values."""
+    """Instructions that skip the call and report success if the argument is one of ``values``."""
     return [part for value in values for part in _either(argument, value, then=_instruction(_RETURN, _ERRNO))]
 
 
 def _unless(argument: int, values: Collection[int]) -> list[bytes]:
-    """Refused unless the argument is one of ``values``."""
+    """Instructions that refuse the call unless the argument is one of ``values``."""
     left = range(len(values), 0, -1)
     return [
         _load(argument),
@@ -177,7 +182,7 @@ def _unless(argument: int, values: Collection[int]) -> list[bytes]:
 
 
 def _stream(argument: int) -> list[bytes]:
-    """Only where the argument is the type of a stream socket, whatever flags are beside it."""
+    """Instructions that refuse the call unless the argument is the type of a stream socket, with any flags."""
     return [
         _load(argument),
         _instruction(_AND, _SOCK_TYPE),
@@ -188,7 +193,7 @@ def _stream(argument: int) -> list[bytes]:
 
 
 def install(instructions: bytes) -> None:
-    """Puts a filter in force for this process and all that it starts, for good. Raises OSError."""
+    """Put a filter in force for this process and all that it starts, for good. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     filter_ = _Program(len(instructions) // 8, instructions)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filter_), 0, 0) != 0:

@@ -1,7 +1,7 @@
-"""The signature of a folder: what changes with anything in it, by the status of each file and without reading one.
+"""The signature of a folder: a text that changes when anything in the folder does, made from the status of each file.
 
-As Git's index believes a file: what was written a moment before it was looked at could be written again without its
-status telling (git-racy), so of that there is no signature.
+No file is read. As in Git's index, a file that was written a moment ago could be written again without a new status
+(git-racy), so the signature of a folder with such a file is not settled.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 RACY_NS: Final = 2_000_000_000
-"""No file system that we may lie on counts time more coarsely (FAT: 2 s)."""
+"""Nanoseconds: the coarsest clock of a file system (FAT: 2 s)."""
 
 
 def signature_of(folder: Path, *, settled: bool = False) -> str | None:
-    """The signature; None where there is no such folder, or something cannot be looked at. ``settled``: None as well
-    while anything in it is so new that another change might not tell."""
+    """The signature of ``folder``; None if it is missing or something in it cannot be looked at. With ``settled`` also
+    None while anything in it is so new that another change might not show."""
     digest, newest = hashlib.sha256(), 0
     try:
         for path, status in _walk(f"{folder}", ""):
@@ -33,7 +33,7 @@ def signature_of(folder: Path, *, settled: bool = False) -> str | None:
 
 
 def _walk(folder: str, name: str) -> Iterator[tuple[str, os.stat_result]]:
-    """``folder`` itself and all in it, in order. No link is followed."""
+    """The path and status of ``folder`` itself and of all in it, in order. No link is followed."""
     yield name, os.lstat(folder)
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)

@@ -1,4 +1,4 @@
-"""SOPS files: documents whose keys are in clear and whose values are not, read with the data key that age gives.
+"""SOPS files: documents with keys in clear and encrypted values, read with a data key that age decrypts.
 
 Format: https://getsops.io/docs/ and the tree of github.com/getsops/sops. Each value is ``ENC[AES256_GCM,…]``, bound to
 its path; a MAC over all values, in the order of the document, is bound to the time of the last change.
@@ -24,32 +24,32 @@ from agent.domain.codec import plain_json
 METADATA = "sops"
 _VALUE = re.compile(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]+),tag:([^,]+),type:([a-z0-9]+)\]")
 _ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
-"""What the MAC begins with where ``mac_only_encrypted`` is set."""
+"""The first bytes of the MAC's input if ``mac_only_encrypted`` is set."""
 
 _NAME = re.compile(r".+\.sops(\.(ya?ml|json|env|dotenv|ini|bin|binary|txt))?", re.IGNORECASE)
 _KEY = re.compile(rb"(?m)^[\"']?sops[\"']?:|\"sops\"\s*:|^sops_\w+=|^\[sops\]")
-"""The metadata as YAML, JSON, .env and INI have it."""
+"""The beginning of the metadata in YAML, JSON, .env and INI."""
 
 _RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex")
-"""Which values are encrypted, by their keys; the later rule counts more."""
+"""The rules that say, by their keys, which values are encrypted. A later rule overrides an earlier one."""
 
 Path = tuple[str, ...]
 
 
 class SopsError(Exception):
-    """No SOPS file, or one that cannot be read."""
+    """The file is no SOPS file, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SopsFile:
-    """``root``: the document without its metadata, values still encrypted."""
+    """A SOPS file. ``root``: the document without its metadata, the values still encrypted."""
 
     root: Mapping[str, Any]
     metadata: Mapping[str, Any]
 
     def data_key(self, decrypt: Callable[[bytes], bytes]) -> bytes:
-        """The key of all values; ``decrypt`` opens an age file. Raises SopsError, and what ``decrypt`` raises where it
-        can open none of them."""
+        """The key of all values. ``decrypt``: decrypts an age file. Raises the last error of ``decrypt`` if it can
+        decrypt none of the entries, SopsError if there is none."""
         last: Exception = SopsError("its data key has no age recipient")
         for entry in self.metadata["age"]:
             try:
@@ -59,7 +59,7 @@ class SopsFile:
         raise last
 
     def opened(self, key: bytes) -> Any:
-        """The document with its values. Raises SopsError where one was changed, moved or cut out."""
+        """The document with its values decrypted. Raises SopsError if a value was changed, moved or removed."""
         if len(key) != 32:
             raise SopsError("its data key is damaged")
         begins = f"{self.metadata.get('mac_only_encrypted', False)}".lower() == "true"
@@ -73,8 +73,8 @@ class SopsFile:
 
 
 def read(content: bytes, name: str, load_yaml: Callable[[bytes], Any]) -> SopsFile:
-    """The SOPS file ``content``; its form follows from the end of ``name``, YAML where that says nothing. ``load_yaml``
-    gives plain data. Raises SopsError."""
+    """The SOPS file ``content``: .env by the end of ``name``, JSON by a leading ``{``, else YAML. ``load_yaml``:
+    returns plain data. Raises SopsError."""
     if name.endswith((".env", ".dotenv")):
         root: Any = _from_env(content)
     else:
@@ -87,12 +87,12 @@ def read(content: bytes, name: str, load_yaml: Callable[[bytes], Any]) -> SopsFi
 
 
 def is_called_sops(path: str) -> bool:
-    """Whether the file's name says that SOPS encrypted it. ``.sops.yaml`` holds the rules of SOPS."""
+    """True if a file of this name is encrypted by SOPS. ``.sops.yaml`` is none: it holds the rules of SOPS."""
     return _NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def lies_in_clear(content: bytes) -> bool:
-    """Whether ``content`` holds something, and no metadata or no value of SOPS."""
+    """True if ``content`` is not blank, and lacks the metadata or the encrypted values of SOPS."""
     return bool(content.strip()) and not (_KEY.search(content) and b"ENC[AES256_GCM," in content)
 
 
@@ -116,7 +116,7 @@ def require_usable(metadata: Mapping[str, Any]) -> None:
 
 
 def stays_clear(metadata: Mapping[str, Any], names: Path) -> bool:
-    """Whether SOPS leaves the value below the keys ``names`` in clear. Rules about comments count as if none fitted."""
+    """True if SOPS leaves the value below the keys ``names`` in clear. Rules about comments do not count."""
     encrypted = True
     for rule in _RULES:
         if said := metadata.get(rule):
@@ -139,7 +139,7 @@ def is_encrypted(value: object) -> bool:
 
 
 def is_comment(value: object) -> bool:
-    """Whether ``value``, an item of a list, is an encrypted comment."""
+    """True if ``value``, an item of a list, is an encrypted comment."""
     return is_encrypted(value) and f"{value}".endswith(",type:comment]")
 
 
@@ -157,7 +157,7 @@ def _walk(value: Any, path: Path, key: bytes, update: Callable[[bytes], None], *
 
 
 def _text(value: Any) -> str:
-    """A value as SOPS puts it into the MAC."""
+    """A value as SOPS writes it into the MAC's input."""
     if isinstance(value, bool):
         return "True" if value else "False"
     return format(Decimal(repr(value)), "f").removesuffix(".0") if isinstance(value, float) else f"{value}"
@@ -212,7 +212,8 @@ def _env_lines(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _unflattened(flat: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata as JSON has it: ``age__list_0__map_enc`` is ``age[0].enc``. Only lists of mappings are there."""
+    """The metadata of a .env file, nested as in JSON: ``age__list_0__map_enc`` is ``age[0].enc``. Its only lists are of
+    mappings."""
     found: dict[str, Any] = {}
     lists: dict[str, dict[int, dict[str, str]]] = {}
     for name, value in flat.items():

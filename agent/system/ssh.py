@@ -1,7 +1,7 @@
-"""Host keys: what known_hosts says of a server, as ssh-keygen finds it there, and what the server itself says.
+"""Host keys: the key that a server shows, compared with those in known_hosts, which ssh-keygen finds.
 
-Keys of certificate authorities (``@cert-authority``) pin a server too, but which certificate a server would show is not
-asked: such a server's plain key is reported as unknown.
+Certificate authorities (``@cert-authority``) can pin a server too, but the server is asked for its plain key and not
+for a certificate: such a server's key is reported as unknown.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from agent.system.sshsig import fingerprint
 
 _RSA: Final = "ssh-rsa"
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
-"""What a server is asked for to show its RSA key; the key's own type names the signature with SHA-1."""
+"""The types by which a server is asked for its RSA key; the key's own type would mean a signature with SHA-1."""
 
 _log = logging.getLogger("paramiko")
 _log.addHandler(logging.NullHandler())
-_log.propagate = False  # it logs tracebacks of what it also raises
+_log.propagate = False  # paramiko logs the tracebacks of errors that it raises too
 
 
 class HostKeyStatus(StrEnum):
@@ -42,20 +42,20 @@ class HostKeyStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """``key`` is the public key as it stands in known_hosts, base64."""
+    """A public host key. ``key``: base64, as in known_hosts."""
 
     type: str
     key: str
 
     @property
     def fingerprint(self) -> str:
-        """As ssh-keygen prints it: ``SHA256:…``."""
+        """The fingerprint as ssh-keygen prints it: ``SHA256:…``."""
         return fingerprint(f"{self.type} {self.key}")
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The key that a server showed, and those in known_hosts. ``name`` is the server's name in known_hosts."""
+    """The key that a server showed, and those in known_hosts. ``name``: the server's name in known_hosts."""
 
     status: HostKeyStatus
     name: str
@@ -74,14 +74,15 @@ class Probe:
 
 
 def is_ssh(url: str) -> bool:
-    """True if this remote is reached by ssh. Raises SettingsError when it cannot be a remote."""
+    """True if this remote is reached by ssh. Raises SettingsError if ``url`` is no remote."""
     return Remote.parse(url).transport is Transport.SSH
 
 
 def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
-    """Asks the server for its host key, preferring the types that are known, as ssh does.
+    """The host key of the server of ``url``, compared with known_hosts. The server is first asked for the types that
+    known_hosts has, as ssh does.
 
-    Raises SourceError, kinds ``source-unreachable`` and ``timeout``; SettingsError when ``url`` cannot be a remote.
+    Raises SourceError, kinds ``source-unreachable`` and ``timeout``; SettingsError if ``url`` is no remote.
     """
     remote = Remote.parse(url)
     name = server_name(remote)
@@ -95,7 +96,7 @@ def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
 
 def marked_keys(known_hosts: Path, remote: Remote) -> tuple[tuple[str, HostKey], ...]:
     """The keys that known_hosts holds for the server of an ssh remote, each with its marker: empty, ``@revoked`` or
-    ``@cert-authority``. Raises SourceError where ssh-keygen cannot be run."""
+    ``@cert-authority``. Raises SourceError if ssh-keygen is missing."""
     lines = [line.split() for line in lines_about(remote, known_hosts)]
     marked = [(line.pop(0) if line[0].startswith("@") else "", line) for line in lines]
     return tuple((marker, HostKey(line[1], line[2])) for marker, line in marked)
@@ -135,10 +136,10 @@ def _unreachable(remote: Remote, why: str, kind: ProblemKind) -> SourceError:
 
 
 class KnownKeys(paramiko.MissingHostKeyPolicy):
-    """Lets a host in whose key is in known_hosts, or has the ``fingerprint`` that a person knows. paramiko
-    itself is given no keys, so that it asks for each.
+    """The policy that accepts a host if its key is in known_hosts, or has the ``fingerprint`` that a person knows.
+    paramiko itself gets no keys, so that it asks this policy about each host.
 
-    ``asked``: what the person calls the host; ``name``: its name in known_hosts.
+    ``asked``: the host's name as the person writes it. ``name``: its name in known_hosts.
     """
 
     def __init__(self, asked: str, name: str, port: int, files: Iterable[Path], fingerprint: str | None) -> None:
@@ -148,13 +149,13 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
         self._marked = [found for path in files if path.is_file() for found in marked_keys(path, server)]
 
     def transport(self, sock: Any, **options: Any) -> paramiko.Transport:
-        """A connection that asks for a key of a type that is known, as ssh does."""
+        """A connection that first asks for the types of key that known_hosts has, as ssh does."""
         transport = paramiko.Transport(sock, **options)
         _prefer(transport, [key.type for marker, key in self._marked if not marker])
         return transport
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Raises SourceError where the key is not known."""
+        """Raise SourceError if the key is not known, or is another than the known one or the fingerprint."""
         del client, hostname
         shown = HostKey(key.get_name(), key.get_base64())
         what = f"{self._asked} shows the {shown.type} key {shown.fingerprint}"

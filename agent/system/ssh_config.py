@@ -1,4 +1,5 @@
-"""A person's ssh_config, by paramiko, which reads all of it but ``Include``: that is put in its place before."""
+"""A person's ssh_config, read by paramiko. paramiko does not know ``Include``, so the included lines are put in
+first."""
 
 from __future__ import annotations
 
@@ -13,15 +14,17 @@ import paramiko
 from agent.errors import UsageError
 
 DEPTH_MOST: Final = 16
-"""Files that include each other, as OpenSSH has it."""
+"""Files that include one another, as in OpenSSH."""
 _CONFIGS: Final = ("~/.ssh/config", "/etc/ssh/ssh_config")
 _LINE: Final = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.+)")
 _HERE: Final = "HostwrightHere"
-"""A setting of nobody's: it is found for a host where the place that it stands at counts for the host."""
+"""The name of a setting that nobody uses. If a lookup for a host finds it, the lines where it stands count for that
+host."""
 
 
 def configured(host: str) -> paramiko.SSHConfigDict:
-    """What ssh_config says of ``host``; the person's file counts before that of the machine. Raises UsageError."""
+    """The settings for ``host`` in ssh_config; the person's file counts before that of the machine. Raises
+    UsageError."""
     lines: list[str] = []
     try:
         for path in _CONFIGS:
@@ -34,8 +37,8 @@ def configured(host: str) -> paramiko.SSHConfigDict:
 
 
 def _read(lines: list[str], path: Path, host: str, header: str, depth: int) -> None:
-    """Add the lines of a file, with the files that it includes. ``header``: the Host or Match line that it stands
-    under. What is included under a line that does not match the host is left out, as a whole."""
+    """Add the lines of the file ``path`` and of the files that it includes to ``lines``. ``header``: the Host or Match
+    line under which it is included. An Include under a line that does not match ``host`` is left out as a whole."""
     if not depth:
         raise ValueError(f"{path} is included by more than {DEPTH_MOST} files, or by itself")
     try:

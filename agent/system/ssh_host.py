@@ -1,7 +1,7 @@
 """A host that an administrator logs in to: paramiko with the person's ssh_config, agent, jump hosts and known_hosts.
 
-A host's key is looked up in known_hosts, as ssh-keygen finds it there, or compared with a fingerprint that the person
-gives. A key that neither knows ends the connection before anything is sent; none is ever written down.
+A host's key is looked up in known_hosts by ssh-keygen, or compared with a fingerprint that the person gives. A key that
+is in neither ends the connection before anything is sent. No key is ever added to known_hosts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OUTPUT_LIMIT: Final = 64 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 _KEEP_ALIVE_S: Final = 15
 _SUDO: Final = ("env", "LC_ALL=C", "sudo")
-"""What it complains about is read here."""
+"""sudo with its messages in English, because they are read here."""
 _KNOWN_HOSTS: Final = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN_HOSTS: Final = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
@@ -47,17 +47,17 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Where to log in: a host's name or address, or a name of ssh_config."""
+    """The host, user and port to log in with. ``host``: a name or address, or a name of ssh_config."""
 
     host: str
     user: str | None = None
     port: int | None = None
     fingerprint: str | None = None
-    """``SHA256:…`` of the host's key, where the person knows it from elsewhere."""
+    """``SHA256:…`` of the host's key, if the person knows it from elsewhere."""
 
     @classmethod
     def parse(cls, text: str, fingerprint: str | None = None) -> Login:
-        """Raises UsageError."""
+        """The login that ``text`` means: ``[USER@]HOST[:PORT]``. Raises UsageError."""
         user, at, rest = text.rpartition("@")
         if bracketed := re.fullmatch(r"\[([^\[\]]*)\](?:(:)(.*))?", rest):
             host, colon, port = bracketed[1], bracketed[2] or "", bracketed[3] or ""
@@ -83,7 +83,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a program on the host came to."""
+    """The end of a program on the host: its exit code, its stdout, and the last lines of its stderr."""
 
     code: int
     output: bytes
@@ -91,7 +91,7 @@ class Ran:
 
     @property
     def complaint(self) -> str:
-        """The last line that it wrote to stderr, a hint of ours apart, or its exit code."""
+        """The last line that it wrote to stderr, without the hints of hostwright; else its exit code."""
         lines = [line.strip() for line in self.error.splitlines() if line.strip() and not line.startswith("  →")]
         return (
             printable(lines[-1].removeprefix("hostwright: "), 300) if lines else f"it ended with exit code {self.code}"
@@ -99,7 +99,7 @@ class Ran:
 
 
 class SshHost:
-    """A host that this person is logged in to."""
+    """A host on which this person is logged in."""
 
     def __init__(self, login: Login, client: paramiko.SSHClient, user: str, ask: Ask | None) -> None:
         self.login = login
@@ -116,13 +116,13 @@ class SshHost:
         on_line: Callable[[str], None] | None = None,
         timeout_s: float | None = None,
     ) -> Ran:
-        """Run a program there as root: by sudo where this person is not root. ``on_line`` gets each line of stderr as
-        it comes. Raises SourceError, kind ``auth-refused`` where sudo refuses."""
+        """Run a program on the host as root, by sudo if this person is not root there. ``on_line`` gets each line of
+        stderr as it comes. Raises SourceError, kind ``auth-refused`` if sudo refuses."""
         prefix, password = self._as_root()
         return self._run([*prefix, *argv], password, input, on_line, timeout_s)
 
     def _as_root(self) -> tuple[list[str], bytes]:
-        """The way to root, and what has to be written to it first. Asked once."""
+        """The command that becomes root, and the password that it reads first. The person is asked once."""
         if self._sudo is None:
             self._sudo = ([], b"") if self._user == "root" else self._sudo_way()
         return self._sudo
@@ -179,9 +179,9 @@ class SshHost:
 
 @contextmanager
 def logged_in(login: Login, ask: Ask | None = None) -> Iterator[SshHost]:
-    """The host, for as long as it is needed. ``ask``: how to ask for a password; None where nobody is there to answer.
+    """The host, logged in to until the block ends. ``ask``: asks the person for a password; None if nobody can answer.
 
-    Raises UsageError for what ssh_config cannot mean; SourceError, kinds ``source-unreachable``, ``timeout``,
+    Raises UsageError for an invalid ssh_config; SourceError, kinds ``source-unreachable``, ``timeout``,
     ``host-key-unknown``, ``host-key-mismatch`` and ``auth-refused``.
     """
     with ExitStack() as opened:
@@ -190,7 +190,7 @@ def logged_in(login: Login, ask: Ask | None = None) -> Iterator[SshHost]:
 
 
 def person_at_terminal() -> Ask | None:
-    """A way to ask for passwords, where somebody sits at a terminal."""
+    """The function that asks for a password at the terminal; None if there is no terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -252,7 +252,7 @@ def _socket(
     opened: ExitStack,
     jumps: int,
 ) -> Any:
-    """The way to the host's port: straight, by a program, or through other hosts."""
+    """A connection to the host's port: straight, by a program, or through other hosts."""
     jump = told.get("proxyjump", "none")
     if jump != "none":
         if not jumps:
@@ -297,7 +297,7 @@ def _misconfigured(login: Login, name: str, said: str) -> UsageError:
 
 
 def _listen(channel: paramiko.Channel, heard: list[str], on_line: Callable[[str], None] | None) -> None:
-    """Keep what the program writes to stderr, the last of it, and pass each line on."""
+    """Keep the last lines that the program writes to stderr in ``heard``, and pass each line to ``on_line``."""
     with channel.makefile_stderr("rb", -1) as errors:
         for raw in errors:
             line = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
@@ -308,7 +308,8 @@ def _listen(channel: paramiko.Channel, heard: list[str], on_line: Callable[[str]
 
 
 def _write(channel: paramiko.Channel, first: bytes, input: bytes | IO[bytes]) -> None:
-    """Send the input. A program that ends before it has read all is told of by its exit code."""
+    """Send ``first`` and ``input``. An error is ignored: the exit code shows if the program ended before it read
+    all."""
     try:
         channel.sendall(first)
         if isinstance(input, bytes):

@@ -1,4 +1,4 @@
-"""Why ssh cannot use a key, which it says of few keys and never in words that help: asked of ssh-keygen, by outcome."""
+"""The reason why ssh cannot use a private key. ssh itself rarely names it, so ssh-keygen is run on the key."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _PASSPHRASE: Final = b"incorrect passphrase"
 
 @dataclass(frozen=True, slots=True)
 class UnusableKey:
-    """``why`` goes on after the path of the key; ``remedy`` says what to do."""
+    """A key that ssh cannot use. ``why``: the reason, in words that follow the path of the key. ``remedy``: what to
+    do."""
 
     why: str
     remedy: str
 
 
 def unusable(key: Path) -> UnusableKey | None:
-    """The reason why ssh cannot load the private key without asking anybody; None if it can."""
+    """The reason why ssh cannot load the private key without asking anybody; None if it can, or if nobody can tell."""
     try:
         asked = _asked(key)
         content = read_bounded(key, KEY_LIMIT)
@@ -51,7 +52,7 @@ def unusable(key: Path) -> UnusableKey | None:
 
 
 def public_half(key: Path) -> bytes:
-    """The public key of a private one that is usable, base64, without its type and comment."""
+    """The public key of a usable private key, in base64, without its type and comment."""
     return _asked(key).output.split()[1]
 
 

@@ -1,4 +1,4 @@
-"""systemd, by its command and its notify socket (sd_notify(3)). Standard library only: the daemon uses it."""
+"""systemd, by its bus, its command and its notify socket (sd_notify(3)). Standard library only: the daemon uses it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT
 QUERY_TIMEOUT_S = 20.0
 
 BUS_TIMEOUT_S = 2.0
-"""The whole talk with the bus has this long. After that the agent asks systemd's command, which needs no bus."""
+"""Seconds for the whole talk with the bus. After that the agent asks `systemctl`, which needs no bus."""
 
 UNTOLD = "?"
-"""In the place of the failed units: systemd does not say which have failed."""
+"""Stands in the place of the failed units if systemd does not answer."""
 
 
 def booted() -> bool:
@@ -36,14 +36,14 @@ def booted() -> bool:
 
 
 def failed_units() -> tuple[str, ...]:
-    """The names of failed units but our own, sorted; empty where there is no systemd, UNTOLD alone where it does not
-    answer."""
+    """The names of the failed units, sorted, without those of hostwright; empty if there is no systemd; UNTOLD alone if
+    it does not answer."""
     names = all_failed_units(QUERY_TIMEOUT_S) if booted() else []
     return (UNTOLD,) if names is None else tuple(name for name in names if name not in OWN_UNITS)
 
 
 def all_failed_units(timeout_s: float) -> list[str] | None:
-    """The names of failed units, sorted; None where systemd does not answer, by the bus or else its command."""
+    """The names of all failed units, sorted, asked by the bus, else by `systemctl`; None if neither answers."""
     names = dbus.failed_units(min(timeout_s, BUS_TIMEOUT_S))
     if names is None:
         listed = _systemctl("list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", timeout_s=timeout_s)
@@ -54,7 +54,8 @@ def all_failed_units(timeout_s: float) -> list[str] | None:
 
 
 class UnitState(NamedTuple):
-    """A unit as systemd has it: its words, for how many seconds it has been active, whether it starts at boot."""
+    """The state of a unit: systemd's words ``load``, ``active`` and ``sub``; ``active_s``: seconds since it became
+    active; ``enabled``: True if it starts at boot."""
 
     load: str
     active: str
@@ -64,7 +65,7 @@ class UnitState(NamedTuple):
 
 
 def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
-    """The state of a unit; None where there is no systemd, or it does not answer in time."""
+    """The state of a unit; None if there is no systemd, or it does not answer in time."""
     names = ("LoadState", "ActiveState", "SubState", "ActiveEnterTimestampMonotonic", "UnitFileState")
     asked = ("show", f"--property={','.join(names)}", "--", unit)
     done = _systemctl(*asked, timeout_s=timeout_s) if booted() else None
@@ -72,23 +73,24 @@ def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
         return None
     said = dict(line.partition("=")[::2] for line in done.output.decode(errors="replace").splitlines())
     load, active, sub, since, enabled = (said.get(name, "") for name in names)
-    # systemd counts from boot, by a clock that stands still while the host sleeps, as this one does.
+    # Both clocks count from boot, and stand still while the host sleeps.
     active_s = int(time.monotonic()) - int(since or 0) // 1_000_000
     return UnitState(load, active, sub, active_s, enabled in ("enabled", "enabled-runtime", "static", "alias"))
 
 
 def is_active(unit: str) -> bool:
-    """True if a unit runs; False where there is no systemd, or no such unit."""
+    """True if a unit runs; False also if there is no systemd, or no such unit."""
     return booted() and _systemctl("is-active", "--quiet", "--", unit).ok
 
 
 def start(unit: str) -> None:
-    """Asks for it, and does not wait. What becomes of that, ``state_of`` says."""
+    """Ask systemd to start a unit, and do not wait for it; ``state_of`` tells the outcome."""
     _systemctl("--no-block", "start", "--", unit)
 
 
 def reboot() -> None:
-    """Asks systemd to take the machine down and up again, and does not wait. Raises SettingsError when it refuses."""
+    """Ask systemd to reboot the machine, and do not wait for it. Raises SettingsError if systemd refuses or is
+    absent."""
     completed = _systemctl("--no-block", "reboot") if booted() else None
     if completed is None or not completed.ok:
         why = completed.complaint if completed is not None else "there is no systemd"
@@ -101,14 +103,15 @@ def reboot() -> None:
 
 
 def exit_status(unit: str) -> int | None:
-    """The exit code of the last run of a oneshot unit; None when systemd does not tell."""
+    """The exit status of the last run of a oneshot unit; None if systemd does not tell it."""
     completed = _systemctl("show", "--property=ExecMainStatus", "--value", unit)
     told = completed.output.decode(errors="replace").strip()
     return int(told) if completed.ok and told.isdigit() else None
 
 
 def notify(state: str) -> None:
-    """Tells the service manager ``state`` (``READY=1``, ``WATCHDOG=1``, ``STATUS=…``); nothing where nobody asked."""
+    """Tell the service manager ``state`` (``READY=1``, ``WATCHDOG=1``, ``STATUS=…``), if it has named a socket for
+    that. Raises OSError."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -120,7 +123,7 @@ def notify(state: str) -> None:
 
 
 def watchdog_interval_s() -> float | None:
-    """Seconds between two words to the watchdog (half of WatchdogSec, sd_watchdog_enabled(3)); None when it is off."""
+    """Seconds between two messages to the watchdog: half of WatchdogSec (sd_watchdog_enabled(3)); None if it is off."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

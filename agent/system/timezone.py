@@ -1,4 +1,4 @@
-"""Time zones by their IANA names: the host's own tz data where it has any, else that of the package tzdata."""
+"""Time zones by their IANA names: from the host's own tz data if it has any, else from the package tzdata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 
 def zone(name: str) -> tzinfo:
-    """The zone called ``name``. Raises ValueError when there is none that can be read."""
+    """The zone called ``name``. Raises ValueError if there is none, or it cannot be read."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -15,5 +15,5 @@ def zone(name: str) -> tzinfo:
 
 
 def names() -> frozenset[str]:
-    """All of them."""
+    """The names of all time zones."""
     return frozenset(zoneinfo.available_timezones())

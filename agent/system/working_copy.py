@@ -1,8 +1,8 @@
-"""A person's clone as Git sees it: what a commit of it holds, whatever else lies in the folder.
+"""A person's clone as Git sees it: the files that the next commit holds, without the other files in the folder.
 
-The clone belongs to a person, and root may look at it: nothing of its configuration counts. Git works in a repository
-of our own, on a copy of the clone's index, with the clone's objects; filters, hooks, monitors and pagers that the clone
-names are unknown there. What the clone itself is asked is where its branches are.
+The clone belongs to a person, and root may look at it, so its configuration must not count. Git works in a repository
+of our own, on a copy of the clone's index, with the clone's objects: the filters, hooks, monitors and pagers that the
+clone names are unknown there. Only refs and settings are read from the clone itself.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _SUBMODULE: Final = "160000"
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A clone with its files. ``top`` holds them, ``git`` is its repository, ``common`` the repository of which it is a
-    worktree."""
+    """A clone with its files. ``top``: the folder of the files. ``git``: its repository. ``common``: the repository of
+    which it is a linked worktree, else the same as ``git``."""
 
     top: Path
     git: Path
@@ -44,7 +44,7 @@ class Checkout:
 
     @classmethod
     def around(cls, folder: Path) -> Checkout | None:
-        """The checkout that ``folder`` lies in; None where it lies in none."""
+        """The checkout that ``folder`` lies in; None if it lies in none, or that cannot be read."""
         resolved = folder.resolve()
         for top in (resolved, *resolved.parents):
             inner = top / ".git"
@@ -60,24 +60,24 @@ class Checkout:
         return None
 
     def ask(self, *arguments: str) -> str:
-        """The answer to a question about refs and settings; empty without one. Git starts nothing for it that the clone
-        could name."""
+        """Git's answer to a question about refs and settings; empty if it fails. The arguments must be of a command for
+        which Git starts no program that the clone's configuration names."""
         done = run_git(*arguments, repository=self.git, timeout_s=TIMEOUT_S)
         return done.output.decode(errors="replace").strip() if done.ok else ""
 
     @property
     def origin(self) -> str:
-        """The URL of ``origin`` as the clone itself names it; empty where it does not."""
+        """The URL of ``origin`` in the clone's own configuration; empty if there is none."""
         return self.ask("config", "--local", "--no-includes", "--get", "remote.origin.url")
 
     def commit(self, name: str) -> str | None:
-        """The commit of a branch or of HEAD."""
+        """The commit of a branch or of HEAD; None if there is none."""
         return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
 
     @contextmanager
     def beside(self, *, writes: bool = False) -> Iterator[Callable[..., Completed]]:
-        """A way to ask git about the files, in a repository of our own that has the clone's index and objects.
-        ``writes``: new objects may be made; they go into that repository."""
+        """A function that runs git on the files, in a repository of our own with the clone's index and objects.
+        ``writes``: True if git may make new objects; they go into that repository."""
         with TemporaryDirectory(prefix="hostwright-") as folder:
             own = Path(folder) / "own.git"
             run_git("init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
@@ -103,8 +103,8 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class WorkingCopy:
-    """The files of a checkout. Paths are relative to its top. ``tracked`` files are in the next commit, ``uncommitted``
-    ones differ from the last commit, ``untracked`` ones are neither in it nor ignored."""
+    """The files of a checkout, by paths relative to its top. ``tracked`` files are in the next commit. ``uncommitted``
+    files differ from the last commit. ``untracked`` files are neither tracked nor ignored."""
 
     checkout: Checkout
     tracked: frozenset[str]
@@ -112,7 +112,7 @@ class WorkingCopy:
     uncommitted: tuple[str, ...]
     untracked: tuple[str, ...]
     filtered: frozenset[str]
-    """Of these the commit holds what one of ``FILTERS`` made of them."""
+    """The files of which the commit holds the output of one of ``FILTERS``."""
 
     def staged(self, path: str) -> bytes:
         """The content at ``path`` in the next commit. Raises SourceError."""
@@ -137,22 +137,21 @@ class WorkingCopy:
                     yield f"{path}, a link that leads out of the repository, to {printable(target)}"
 
     def ignored_by(self, path: str) -> str:
-        """Which line makes Git ignore ``path``: ``.gitignore:3``; empty where it does not."""
+        """The line by which Git ignores ``path``, such as ``.gitignore:3``; empty if Git does not ignore it."""
         with self.checkout.beside() as ask:
             done = ask("check-ignore", "--verbose", "--", path)
         return done.output.decode(errors="replace").partition("\t")[0].rpartition(":")[0] if done.ok else ""
 
 
 def working_copy(folder: Path) -> WorkingCopy | None:
-    """The working copy that ``folder`` lies in; None where it lies in none. Raises SourceError where git cannot read
-    it."""
+    """The working copy that ``folder`` lies in; None if it lies in none. Raises SourceError if git cannot read it."""
     checkout = Checkout.around(folder)
     if checkout is None:
         return None
     top = checkout.top
     with checkout.beside() as ask:
         listed = _entries(ask("ls-files", "--stage", "-v", "-z"), top)
-        # In our copy of the index, so that git looks at files that the clone's index tells it not to look at.
+        # The clone's index may tell git not to look at some files. Our copy of it lets git look at all.
         hidden = b"".join(os.fsencode(_staged(line)[1]) + b"\0" for line in listed if not line.startswith("H "))
         for mark in ("assume-unchanged", "skip-worktree"):
             ask("update-index", f"--no-{mark}", "-z", "--stdin", input=hidden)
@@ -174,7 +173,7 @@ def working_copy(folder: Path) -> WorkingCopy | None:
 
 
 class CommittedTree(FolderTree):
-    """The files of a working copy that are in the next commit, as they lie there now."""
+    """The files of a working copy that are in the next commit, with the content that they have now."""
 
     def __init__(self, path: Path, copy: WorkingCopy) -> None:
         super().__init__(path)
@@ -224,7 +223,7 @@ class CommittedTree(FolderTree):
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file with its time, by which git knows which files to look at again."""
+    """Copy an index file, if it can be read, with its times, by which git knows which files may have changed since."""
     try:
         target.write_bytes(read_bounded(source, INDEX_LIMIT))
         status = source.lstat()
@@ -234,7 +233,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _staged(line: str) -> tuple[str, str]:
-    """Mode and path of a line of ``ls-files --stage -v``: a mark, the mode, the object, the stage, a tab, the path."""
+    """The mode and the path in a line of ``ls-files --stage -v``: mark, mode, object, stage, a tab, path."""
     return line.split(" ", 2)[1], line.partition("\t")[2]
 
 

@@ -1,9 +1,9 @@
-"""The one reader of YAML: text turned into values of which each knows where it stands.
+"""The one reader of YAML: text turned into values, each with its position.
 
-YAML 1.1 as PyYAML's safe loader and Ansible read it (``yes`` is true, ``1:30`` is 90, merge keys work), less what
-has no place in a configuration: binary, sets, foreign tags, keys that are collections. The reader works on parser
-events with a stack of its own, so that depth, size and the expansion of aliases are bounded and no input, however
-odd, ends in anything but a value or a ``YamlError``.
+It reads YAML 1.1 as PyYAML's safe loader and Ansible do (``yes`` is true, ``1:30`` is 90, merge keys work), without
+parts that have no place in a configuration: binary, sets, foreign tags, keys that are collections. The reader takes
+parser events and has a stack of its own, so that depth, size and the expansion of aliases are bounded, and every input
+ends in a value or a ``YamlError``.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ DEPTH_LIMIT = 64
 """Collections inside each other; people stop at ten."""
 
 NODE_LIMIT = 1_000_000
-"""Values of one file with every alias written out: what stops the billion laughs."""
+"""Values of one file with every alias written out, a bound against the "billion laughs"."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _LIST_TAGS = (None, "!", _TAG + "seq")
 _MAP_TAGS = (None, "!", _TAG + "map")
 _Mark = Any
-"""Of libyaml or of PyYAML, whichever parses; both have ``line`` and ``column`` from 0."""
+"""A mark of libyaml or of PyYAML, by which of them parses; both have ``line`` and ``column`` from 0."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FORBIDDEN: re.Pattern[str] = yaml.reader.Reader.NON_PRINTABLE
@@ -69,7 +69,7 @@ class _MergeKey(Scalar):
 
 
 class YamlError(InventoryError):
-    """A file that cannot be read; ``problems`` holds all that was found before the reader gave up."""
+    """A file that cannot be read. ``problems``: all that were found before the reader gave up."""
 
     def __init__(self, problems: Iterable[YamlProblem]) -> None:
         self.problems = tuple(problems)
@@ -78,9 +78,9 @@ class YamlError(InventoryError):
 
 
 def load(content: bytes, file: str, *, last_wins: bool = False, core: bool = False) -> Node | None:
-    """``content`` with positions; None for an empty file. ``file`` is its name in messages. ``last_wins``: a key may
-    stand twice in one mapping, as in Ansible. ``core``: plain scalars are what programs in Go take them for (YAML 1.2).
-    Raises YamlError."""
+    """The values of ``content``, with positions; None for an empty file. ``file``: its name in messages. ``last_wins``:
+    a key may stand twice in one mapping, and the last one counts, as in Ansible. ``core``: plain scalars are read as
+    programs in Go read them (YAML 1.2). Raises YamlError."""
     text = _text(content, file)
     reader = _Reader(file, last_wins=last_wins, core=core)
     try:
@@ -91,7 +91,7 @@ def load(content: bytes, file: str, *, last_wins: bool = False, core: bool = Fal
 
 
 def dump(value: Value) -> str:
-    """``value`` as YAML text in the given order, block style. Raises TypeError for what is not plain data."""
+    """``value`` as YAML text in block style, keys in their order. Raises TypeError unless it is plain data."""
     try:
         text: str = yaml.dump(
             value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
@@ -102,16 +102,16 @@ def dump(value: Value) -> str:
 
 
 def dump_as(value: Value, **options: Any) -> str:
-    """``value`` as YAML text in PyYAML's own style, with its ``options``. Raises TypeError for options that it does not
-    know."""
+    """``value`` as YAML text in PyYAML's own style. ``options``: those of ``yaml.dump``. Raises TypeError for an
+    unknown option."""
     text: str = yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=True, **options)
     # PyYAML ends a document that is one plain text with "...", libyaml and Ansible do not.
     return text[: -len("...\n")] if text.endswith("\n...\n") else text
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, with text in double quotes where it holds what other styles lose, such as U+0085, and several lines as
-    they are."""
+    """PyYAML's dumper, but with text of several lines as a block, and text with characters that other styles lose, such
+    as U+0085, in double quotes."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         fragile = any(not character.isprintable() and character != "\n" for character in text)
@@ -123,7 +123,7 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 @dataclass(slots=True)
 class _Frame:
-    """A collection that has begun and not ended. ``size`` counts its values, aliases written out."""
+    """A collection that has begun and not ended. ``size``: its values, with aliases written out."""
 
     kind: type[List] | type[Map]
     position: Position
@@ -232,7 +232,7 @@ class _Reader:
                 if key.value in values and not self._last_wins:
                     self._complain(key.position, *twice(key.value, keys))
                 values[key.value], keys[key.value] = value, key.position
-        # The mapping's own keys win over merged ones, of those the first mapping named wins.
+        # The mapping's own keys win over merged ones. Among merged mappings the first one wins.
         for other in merged:
             values = {**other.values, **values}
             keys = {**other.keys, **keys}
@@ -311,7 +311,8 @@ def _text(content: bytes, file: str) -> str:
 
 
 def _is_json(text: str) -> bool:
-    """Ansible reads what is JSON as JSON; the difference shows in numbers such as 1e5, a string in YAML 1.1."""
+    """True if ``text`` is a list or mapping in JSON. Ansible reads it as JSON too: 1e5 is a number in JSON, but a
+    string in YAML 1.1."""
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
@@ -322,7 +323,7 @@ def _is_json(text: str) -> bool:
 
 
 def _unreadable(error: yaml.YAMLError, file: str, text: str) -> YamlProblem:
-    """About a character that YAML does not allow anywhere."""
+    """The problem of a file with a character that YAML does not allow anywhere."""
     found = _FORBIDDEN.search(text)
     if found is None:
         return YamlProblem(Position(file), f"not YAML: {error}", "save it as plain text")

@@ -1,7 +1,7 @@
-"""The texts of YAML 1.1 that are something else than a text, and what they are.
+"""The scalars of YAML 1.1 that are no texts, such as numbers and dates, and their values.
 
-The one place where a tag, written or implied, makes a value: a text that its tag does not mean by itself is refused
-before PyYAML's constructors see it, which take what they are given and fail as they like.
+This is the one place where a tag, written or implied, makes a value. A text that would not get its tag by itself is
+refused before PyYAML's constructors see it: they take any text, and fail with any error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 from agent.system.document import Key
 
 NUMBER_LIMIT = 400
-"""Characters of a number; base-60 numbers take quadratic time to read."""
+"""Characters of a number; to read one in base 60 takes quadratic time."""
 
 _TAG = "tag:yaml.org,2002:"
 _RESOLVER: Any = yaml.resolver.Resolver()
@@ -28,17 +28,18 @@ _WORDS = {
     "timestamp": "a date: 2026-12-01, or with a time 2026-12-01T06:00:00Z",
 }
 SCALARS: dict[str, Any] = {tag: _CONSTRUCTOR.yaml_constructors[tag] for tag in map(_TAG.__add__, _WORDS)}
-"""What makes a value of a node, by tag."""
+"""The constructor that makes a value of a node, by tag."""
 
 
 def implied(text: str) -> str:
-    """The tag of a plain text without one."""
+    """The tag that YAML gives a plain ``text`` without a written one."""
     tag: str = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))
     return tag
 
 
 def constructed(tag: str, text: str) -> Key:
-    """The value that one of ``SCALARS`` makes of ``text``; of a date its ISO text. Raises ValueError saying why not."""
+    """The value that the constructor of ``tag`` in ``SCALARS`` makes of ``text``; for a date its ISO text. Raises
+    ValueError, with the reason, if ``text`` is no such value."""
     meant = (_TAG + "float", _TAG + "int") if tag == _TAG + "float" else (tag,)
     try:
         if len(text) > NUMBER_LIMIT or implied(text) not in meant:
@@ -50,7 +51,8 @@ def constructed(tag: str, text: str) -> Key:
 
 
 def core_value(text: str) -> Key:
-    """A plain scalar as yaml.v3 of Go reads it: YAML 1.2, and octal numbers with a leading 0. A date is its moment."""
+    """The value of a plain scalar as yaml.v3 of Go reads it: YAML 1.2, and octal numbers with a leading 0. A date is
+    the text of its first moment, in UTC."""
     if text in _CORE_WORDS:
         return _CORE_WORDS[text]
     digits = text.replace("_", "")

@@ -1,8 +1,8 @@
-"""A complaint about YAML turned into what its writer did: where it began, and what to write instead.
+"""The mistake behind a parser's complaint about YAML: its place, and what to write instead.
 
-A parser stops where it cannot go on, which is often far behind the mistake: a quote that is never closed swallows the
-lines up to the next one. What is said here is found in the text itself, so it does not depend on the parser's words
-more than on their kind.
+A parser stops where it cannot go on, often far behind the mistake: a quote that is never closed swallows the lines up
+to the next one. The functions here look for the mistake in the text itself, and use only the kind of the parser's
+message.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ class YamlProblem:
 
 @dataclass(frozen=True, slots=True)
 class ParserStop:
-    """The place where a parser stopped, and why. ``began``: the start of what it was reading. ``opened``: the innermost
-    bracket that is open there. ``quote``: the last text in quotes before it, from its first to behind its last."""
+    """The place where a parser stopped, and why. ``began``: the start of the part that it was reading. ``opened``: the
+    innermost bracket that is open there. ``quote``: the last text in quotes before it, its first character and the one
+    behind its last."""
 
     text: str
     at: Position
@@ -65,7 +66,7 @@ def explain(stop: ParserStop) -> YamlProblem:
 
 
 def twice(key: Key, keys: Mapping[Key, Position]) -> tuple[str, str]:
-    """Problem and remedy where ``keys`` hold one that counts as ``key``: 1, 1.0 and true are one."""
+    """The problem and the remedy if ``keys`` holds one that counts as ``key``: 1, 1.0 and true count as one."""
     first = next(known for known in keys if known == key)
     words, line = key_text(key), keys[key].line
     if isinstance(key, str):
@@ -77,7 +78,7 @@ def twice(key: Key, keys: Mapping[Key, Position]) -> tuple[str, str]:
 
 
 def foreign_tag(tag: str | None, text: str = "") -> tuple[str, str]:
-    """Problem and remedy for a tag that is not read. ``text``: what it stands before."""
+    """The problem and the remedy for a tag that is not read. ``text``: the scalar behind it, empty for a collection."""
     name = str(tag).replace("tag:yaml.org,2002:", "!!")
     if "vault" in name:
         remedy = "Ansible Vault is not read: `hostwright secret import` in the config repo makes a secret of it"
@@ -94,7 +95,8 @@ def _conflict(stop: ParserStop) -> YamlProblem | None:
 
 
 def _ini(stop: ParserStop) -> YamlProblem | None:
-    """Of files that are not called so: INI has its sections in lines of their own, and comments behind a semicolon."""
+    """The problem of a file that is INI: its first line is a section alone in a line, or a comment behind a
+    semicolon."""
     written = [(number, line) for number, line in enumerate(stop.lines, 1) if line.strip() and line.strip()[0] != "#"]
     number, first = next(iter(written), (1, ""))
     if first.startswith(";"):
@@ -192,7 +194,7 @@ def _unquoted(stop: ParserStop) -> YamlProblem | None:
 
 
 def _by_kind(stop: ParserStop) -> YamlProblem | None:
-    """The other mistakes, by the parser's word for them."""
+    """The problem for any other mistake, by the parser's message."""
     line = stop.line(stop.at.line)
     start = stop.place(stop.at.line, len(line) - len(line.lstrip()) + 1)
     if "mapping values are not allowed" in stop.why and re.search(r":\s", line[: stop.at.column - 1]):
@@ -245,4 +247,4 @@ _LOOKS = (
     _no_key,
     _by_kind,
 )
-"""The surest first."""
+"""The functions that look for a mistake, the surest first."""
