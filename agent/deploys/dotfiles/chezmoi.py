@@ -1,7 +1,7 @@
 """Layout chezmoi: a set is a source directory of chezmoi, whose file names say what is to become of them.
 
-The names are read as chezmoi's reference has it ("Source state attributes", "Special files"). What needs chezmoi
-itself (Go templates, scripts, externals, encryption) is refused by name, never guessed at.
+The names are read as chezmoi's reference has it ("Source state attributes", "Special files"). Files that need chezmoi
+itself (Go templates, scripts, externals, encryption) are refused by name, never guessed at.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "symlink_": (),
     "": FILE_PREFIXES,
 }
-"""By the prefix that says what a file is, the attributes that may follow, in this order. A refused type needs none."""
+"""The attributes that may follow the prefix for each type of file, in this order. A refused type needs none."""
 
 GO_TEMPLATE = ".tmpl"
 LITERAL = ".literal"
@@ -54,16 +54,17 @@ _REFUSED_SPECIAL: Mapping[str, str] = {
     ".chezmoiexternal": "fetches from elsewhere: use a deploy for it",
     ".chezmoiscripts": "holds scripts: use a deploy for what they do",
 }
-"""By the beginning of the name. Other special files are for chezmoi's templates and configuration: not read."""
+"""The complaints, by the beginning of the name. Other special files are for chezmoi's templates and configuration, and
+are not read."""
 
 _EMPTY = blob_id(b"")
 _PATTERNS_LIMIT = 1000
-"""Patterns that one line with braces may stand for."""
+"""The most patterns that one line with braces may stand for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name in the source, taken apart: what it is called in the home, what it is (a key of ``TYPES``), how."""
+    """A name in the source, taken apart: the name in the home, the type (a key of ``TYPES``) and the attributes."""
 
     target: str
     type: str = ""
@@ -117,7 +118,8 @@ def read(files: SetFiles) -> Contents:
 
 
 def _rooted(files: SetFiles) -> SetFiles:
-    """The files below the folder that ``.chezmoiroot`` names."""
+    """The files below the folder that ``.chezmoiroot`` names; all files without one. Raises Mistake if that folder has
+    no files."""
     if ROOT not in files.entries:
         return files
     folder = files.text(files.entries[ROOT]).strip()
@@ -154,7 +156,8 @@ class _Source:
         return Contents(tuple(leaves), folders)
 
     def _is_special(self, path: str) -> bool:
-        """chezmoi's own files, and what begins with a dot; the folder of a mere ``.keep`` counts all the same."""
+        """True for chezmoi's own files, and for files in a folder that begins with a dot. A file such as ``.keep`` is
+        not special: its folder counts."""
         parts = path.split("/")
         for part in parts:
             if part.startswith(SPECIAL):
@@ -200,7 +203,7 @@ class _Source:
         return target
 
     def _patterns(self) -> Iterator[tuple[str, bool]]:
-        """Patterns of all ignore files, relative to the home, each with whether it takes back what others ignore."""
+        """Patterns of all ignore files, relative to the home, each with True if it takes back what others ignore."""
         for path in self._files.entries:
             if posixpath.basename(path) != IGNORED:
                 continue
@@ -229,8 +232,8 @@ def _home_path(path: str) -> str:
 
 
 def _is_ignored(path: str, patterns: Sequence[tuple[list[str], bool]]) -> bool:
-    """True where a path of the home, or a folder above it, is ignored. Patterns are those of Go's doublestar, in parts;
-    each says whether it takes back what others ignore."""
+    """True if a path of the home, or a folder above it, is ignored. Patterns are those of Go's doublestar, in parts,
+    each with True if it takes back what others ignore."""
     for above in (*parents(path), path):
         matching = [back for pattern, back in patterns if _match(above.split("/"), pattern)]
         if matching and not any(matching):
@@ -239,7 +242,8 @@ def _is_ignored(path: str, patterns: Sequence[tuple[list[str], bool]]) -> bool:
 
 
 def _match(path: list[str], pattern: list[str]) -> bool:
-    """``**`` is any number of folders. Row by row, so that no pattern takes long."""
+    """True if the parts of a pattern match the whole path; ``**`` is any number of folders. Goes row by row, so that no
+    pattern takes long."""
     row = [True] + [False] * len(path)
     for part in pattern:
         if part == "**":
@@ -256,7 +260,8 @@ def _match_name(name: str, pattern: str) -> bool:
 
 
 def _without_braces(pattern: str) -> Iterator[str]:
-    """``a{b,c}`` as ``ab`` and ``ac``."""
+    """The patterns that one with braces stands for: ``ab`` and ``ac`` for ``a{b,c}``. Raises Mistake if they are too
+    many."""
     found = enumerate(re.split(r"\{([^{}]*)\}", pattern))  # every second part stood between braces
     parts = [part.split(",") if number % 2 else [part] for number, part in found]
     if prod(map(len, parts)) > _PATTERNS_LIMIT:

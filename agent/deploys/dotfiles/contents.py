@@ -1,4 +1,5 @@
-"""A set as it lies in a repository, and what it wants in a home: what every layout reads, and what it gives."""
+"""A set as it lies in a repository (``SetFiles``), which every layout reads, and all that it wants in a home
+(``Contents``), which every layout returns."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ TEMPLATE = ".j2"
 ENCRYPTED = ".age"
 
 IGNORE = "name it in `ignore` to leave it out"
-"""The end of every complaint about a file that cannot be what it says."""
+"""The last way out in each complaint about a file of a set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class SetFiles:
             raise Mistake(f"{entry.path} is not UTF-8 text", f"save it as UTF-8, or {IGNORE}") from None
 
     def leaf(self, path: str, home_path: str, ignored: int = 0) -> Leaf:
-        """The set's file at ``path`` for ``home_path`` in the home, with Git's mode; ``*.j2`` are templates."""
+        """The set's file at ``path`` for ``home_path`` in the home, with Git's mode; ``*.j2`` are templates, ``*.age``
+        are sealed."""
         entry = self.entries[path]
         if entry.link:
             target = self.tree.read(entry.path).decode(errors="surrogateescape")
@@ -54,9 +56,9 @@ class SetFiles:
 class Leaf:
     """One path of a home as a set wants it: a file, a link (if there is a ``target``), or nothing (``absent``).
 
-    ``origin`` is the path in the set, without the suffix of a template or an age file: what its copy is called where
-    links lead to.
-    ``ignored`` is the number of parts of ``path`` up to the one that the set's own rules leave out; 0 for none.
+    ``origin`` is the path in the set, without the suffix of a template or an age file. Below the folder that links lead
+    to, its copy has this path. ``ignored`` is the number of parts of ``path`` up to the one that the set's own rules
+    leave out; 0 for none.
     """
 
     path: str
@@ -66,7 +68,7 @@ class Leaf:
     target: str | None = None
     template: bool = False
     sealed: bool = False
-    """An age file, of which the home gets the content."""
+    """True for an age file: the home gets its decrypted content."""
     mode: int = FILE_MODE
     policy: Policy = Policy.OVERWRITE
     ignored: int = 0
@@ -74,13 +76,14 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a set wants. ``folders`` are wanted even if empty; their mode is None where it does not matter."""
+    """All that a set wants. ``folders`` are wanted even if empty; their mode is None if it does not matter."""
 
     leaves: tuple[Leaf, ...]
     folders: Mapping[str, int | None] = field(default_factory=dict)
 
     def without(self, patterns: Iterable[str], *, ignored: bool) -> Contents:
-        """``ignored``: also without what the set's own rules leave out."""
+        """The contents without what ``patterns`` match. ``ignored``: also without what the set's own rules leave
+        out."""
         leaves = [leaf for leaf in self.leaves if not matches(leaf.path, patterns) and not (ignored and leaf.ignored)]
         folders = {path: mode for path, mode in self.folders.items() if not matches(path, patterns)}
         return Contents(tuple(leaves), folders)
@@ -100,7 +103,7 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
 
 
 def contradictions(contents: Contents) -> Iterator[Fault]:
-    """Faults: paths that cannot all be in one home."""
+    """The faults of paths that cannot all be in one home."""
     wanted: dict[str, Leaf] = {}
     for leaf in contents.leaves:
         if leaf.path in wanted:

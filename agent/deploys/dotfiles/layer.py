@@ -22,7 +22,7 @@ from agent.domain.tree import Tree, below
 
 FOLDER = "dotfiles"
 STABLE = ".local/share/hostwright"
-"""The folder of the copies that links lead to: the same for every commit, so that programs may remember it."""
+"""The folder of the copies that links lead to. It is the same for every commit, so that programs may remember it."""
 AGE_BEGINS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 
 
@@ -61,7 +61,7 @@ class Ways(Written):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """``name`` is a set's, or empty for all of ``repo``."""
+    """One set, with the ways in which a home wants it. ``name`` is empty for all of ``repo``."""
 
     name: str
     repo: Address | None
@@ -72,7 +72,8 @@ class Layer:
         return self.name, self.repo
 
     def read(self, sources: Sources) -> Laid:
-        """Reads the set. Raises Mistake with all faults of the set, or with that of its repository."""
+        """The set, read and checked. Raises Mistake with all faults of the set, InventoryError for a repository without
+        a pin or not fetched."""
         pin = sources.pins.repository(self.repo) if self.repo is not None else None
         tree = sources.tree if pin is None else sources.repository(pin)
         folder = FOLDER if self.repo is None else self.repo.path
@@ -123,7 +124,8 @@ class Layer:
 
     @property
     def _stable(self) -> str:
-        """The folder of the copies: the same for every commit of a repository, another for another repository."""
+        """The folder of the copies. It is the same for every commit of a repository, and another for each
+        repository."""
         if self.repo is None:
             return f"{STABLE}/{FOLDER}/{self.name}"
         origin = f"{self.repo.url}//{self.repo.path}"
@@ -142,8 +144,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A layer that was read. ``stable`` is where its copies lie, or None where it is copied into the home itself.
-    ``repository`` is the digest of the tree that its files come from, None for the config repo's own."""
+    """A layer that was read. ``stable`` is the folder of its copies; None if it is copied into the home itself.
+    ``repository`` is the digest of the tree that its files come from; None for files of the config repo."""
 
     layer: Layer
     contents: Contents

@@ -1,7 +1,7 @@
-"""Signs that a set has another layout than the inventory says: files that other tools for dotfiles use.
+"""Files of other tools for dotfiles, as signs that a set has another layout than the inventory says.
 
-A layout is never guessed, and a set that is plainly another one would give a wrong home. Each tool is told once, by the
-first file that shows it; files that are named in ``ignore`` show nothing.
+The layout is never guessed, but a set that plainly has another one would make a wrong home. Each tool is named once,
+with the first file that shows it. Files that are named in ``ignore`` show nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Sign:
     remedy: str = _MOVE
 
 
-# Other tools pass over what lies below a dot: names in there, such as symlink_all.sh, are names.
+# Other tools pass over folders that begin with a dot: a name in there, such as symlink_all.sh, means nothing to them.
 _ATTRIBUTES = "create|empty|encrypted|exact|executable|literal|modify|private|readonly|remove|symlink"
 _OF_CHEZMOI = _Sign(
     rf"(({_ATTRIBUTES})_)*dot_[^/]+(/.*)?|([^./][^/]*/)*(executable|encrypted)_[^/]+|\.chezmoi[^/]*(/.*)?",
@@ -60,7 +60,7 @@ _OF_A_HOME = re.compile(r"\.(?!git(ignore|attributes|modules|hub/|lab-ci\.yml)|e
 
 
 def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[Fault]:
-    """Faults of the set ``name`` with files at these paths."""
+    """The faults of the set ``name`` with files at these paths: signs of another layout than ``layout``."""
     known = sorted(paths)
     found = False
     for sign in _SIGNS[layout]:
@@ -74,7 +74,8 @@ def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[Fault]:
 
 
 def _packages(name: str, paths: list[str]) -> Iterator[Fault]:
-    """Dotfiles in several folders, and none beside these: what GNU Stow calls packages."""
+    """The fault of a set that has dotfiles in several folders and none beside these: GNU Stow calls such folders
+    packages."""
     if any(_OF_A_HOME.fullmatch(path) for path in paths):
         return
     matches = (_PACKAGED.fullmatch(path) for path in paths if not _NOT_A_DOTFILE.fullmatch(path))

@@ -1,7 +1,7 @@
-"""Sets laid over each other in one home: what each wants turned into items, links and the copies they lead to.
+"""The overlay of sets in one home: all that they want turned into items, with links and the copies that these lead to.
 
-Where sets meet in a folder, the folder is real and the sets are laid over each other in it; of files of one name the
-later set's is the one. Links are relative and lead to ``STABLE``, in the home itself: what is private stays so.
+A folder that several sets have is a real folder with the things of all of them. If several sets have a file of one
+path, the last one's counts. Links are relative and lead to ``STABLE``, in the home itself: private files stay private.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.domain.fault import Mistake
 from agent.domain.sealed import FILE, token
 
 PRIVATE_FOLDERS = (".ssh", ".gnupg")
-"""Folders whose programs refuse files that others can read; Git does not remember that."""
+"""Folders whose programs refuse files that others can read. Git does not keep such modes."""
 
 PRIVATE_FILES = (
     ".netrc",
@@ -32,20 +32,20 @@ PRIVATE_FILES = (
     ".docker/config.json",
     ".kube/config",
 )
-"""Files that programs keep passwords and keys in."""
+"""Files in which programs keep passwords and keys."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What all plays want of one home: the layers, and policies and modes by path or shell pattern. Of several patterns
-    that match the last counts."""
+    """All that the plays want of one home: the layers, and policies and modes by path or shell pattern. Of several
+    patterns that match, the last one counts."""
 
     layers: tuple[Layer, ...] = ()
     policy: Mapping[str, Policy] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
-    """Octal modes of files, or of folders where the pattern ends in ``/``."""
+    """Octal modes of files; of folders if the pattern ends in ``/``."""
     backup: bool = False
 
     def file_mode(self, path: str, mode: int) -> int:
@@ -54,14 +54,15 @@ class Home:
         return int(said, 8) if said else mode & 0o700 if private else mode
 
     def folder_mode(self, path: str, mode: int | None) -> int | None:
-        """None for a folder that is left as it is where it is there."""
+        """The mode of a folder; None if a folder that is there is left as it is."""
         private = path.partition("/")[0] in PRIVATE_FOLDERS
         modes = {pattern[:-1]: mode for pattern, mode in self.modes.items() if pattern.endswith("/")}
         said = _last(modes, path, "")
         return int(said, 8) if said else 0o700 if private else mode
 
     def merged(self, later: Home, *, backup: bool) -> Home:
-        """A set that both name stays where it was, in the ways that the later one says."""
+        """The home with a later play's laid over it. A set that both have keeps its place in the order; its ways are
+        merged, and of two the later one wins."""
         layers = {layer.identity: layer for layer in self.layers}
         for layer in later.layers:
             under = layers.get(layer.identity)
@@ -77,7 +78,7 @@ def _last(patterns: Mapping[str, T], path: str, otherwise: T) -> T:
 
 
 Render = Callable[[str, str], str]
-"""A template as text; the second argument is its path."""
+"""A function that renders a template; the second argument is its path."""
 
 _Found = list[tuple[Laid, Leaf]]
 
@@ -101,7 +102,7 @@ class _Overlay:
         self.items: dict[str, Item] = {}
 
     def lay(self, folder: str, found: _Found) -> None:
-        """Lays all that the sets want below ``folder``, in the order of the sets."""
+        """Lay all that the sets want below ``folder``, in the order of the sets."""
         depth = folder.count("/") + 1 if folder else 0
         by_name: dict[str, _Found] = {}
         for laid, leaf in found:
@@ -121,7 +122,7 @@ class _Overlay:
                 self.lay(path, winning)
 
     def add_own_folders(self) -> None:
-        """Adds the folders that sets want even if empty."""
+        """Add the folders that sets want even if empty."""
         for path in self._folders:
             above = (path, *parents(path))
             if all(part not in self.items or self.items[part].kind == "directory" for part in above):
@@ -152,7 +153,7 @@ class _Overlay:
         self._link(path, f"{laid.stable}/{inner}", self._home.policy_of(path, Policy.OVERWRITE))
 
     def _copy(self, laid: Laid, leaf: Leaf) -> None:
-        """Adds the copy in the stable place, and its folders with the modes that they would have in the home."""
+        """Add the copy in the stable place, and its folders with the modes that they would have in the home."""
         assert laid.stable is not None
         for folder in (laid.stable, *parents(laid.stable)):
             self._folder(folder, folder)
@@ -185,7 +186,8 @@ class _Overlay:
         self.items[path] = self._wanted("link", path, target=target, policy=policy, backup=backup, links_into=STABLE)
 
     def _folder(self, path: str, home_path: str) -> None:
-        """``home_path`` is the one that its mode goes by."""
+        """Add a folder, unless something is wanted at its ``path``. ``home_path``: the path in the home that decides on
+        its mode."""
         if path not in self.items:
             mode = self._home.folder_mode(home_path, self._folders.get(home_path))
             self.items[path] = self._wanted("directory", path, mode=mode, links_into=STABLE)
@@ -200,14 +202,15 @@ def _private(item: Item) -> Item:
 
 
 def _is_one_link(path: str, found: _Found) -> bool:
-    """True for a folder that is folded into one link: it is one set's alone, and the stable place is not in it."""
+    """True for a folder that is folded into one link: only one set has it, and the stable place is not in it."""
     first, _ = found[0]
     alone = all(laid is first and not leaf.absent for laid, leaf in found)
     return first.layer.ways.fold and first.stable is not None and alone and path not in parents(STABLE)
 
 
 def _winning(path: str, found: _Found) -> _Found:
-    """A later set's file takes the place of an earlier's folder of that name, and the other way round."""
+    """The leaves at and below ``path`` that count: a later set's file replaces an earlier set's folder, and the other
+    way round."""
     files = [number for number, (_, leaf) in enumerate(found) if leaf.path == path]
     if not files:
         return found

@@ -1,4 +1,4 @@
-"""dotfiles: which sets of files lie in whose home.
+"""dotfiles: sets of files, and the homes that they lie in.
 
 - dotfiles: {user: ann, sets: [common, desktop], backup: true, policy: {".bashrc": keep}}
 - dotfiles: {users: [bob, eve], sets: [common]}
@@ -69,7 +69,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
     """Keep what was there before the first change, once, as `<path>.before-hostwright`."""
 
     _homes: dict[str, Home] = PrivateAttr(default_factory=dict)
-    """By user. The fields hold one play; the merged plays are here."""
+    """The merged plays, by user. The fields hold only one play."""
 
     @model_validator(mode="after")
     def _whose(self) -> Self:
@@ -94,7 +94,8 @@ class DotfilesSpec(Ways, _Whose, Spec):
         return dict.fromkeys(self.users or (self.user or "",), home)
 
     def merged(self, later: Self) -> Self:
-        """Merges by user; a user that only one of the two names keeps what that one says."""
+        """The spec with a later play's laid over it, user by user. A user that only one of the two names keeps what
+        that one says."""
         homes = dict(self.homes)
         for user, over in later.homes.items():
             under = homes.get(user, Home())
@@ -114,7 +115,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
         return Concrete({"items": written}, resources)
 
     def _read(self, sources: Sources) -> dict[Layer, Laid]:
-        """Reads all sets. Raises Mistake with the faults of all of them."""
+        """All sets, read and checked, by layer. Raises Mistake with the faults of all of them."""
         laid: dict[Layer, Laid] = {}
         faults: list[Fault] = []
         for layer in dict.fromkeys(layer for home in self.homes.values() for layer in home.layers):

@@ -1,6 +1,6 @@
 """Layout stow: a set is a package of GNU Stow 2.3.
 
-What a package leaves out, by its ``.stow-local-ignore`` or else by Stow's own list, and how ``dot-`` becomes a dot,
+The files that a package leaves out, by its ``.stow-local-ignore`` or else by Stow's own list, and names with ``dot-``
 are as in Stow's manual, chapters "Ignore Lists" and "Invoking Stow". ``~/.stow-global-ignore`` is not read.
 """
 
@@ -34,19 +34,20 @@ _darcs
 """
 
 _PATTERN_LIMIT = 200
-"""Characters of one pattern."""
+"""The most characters of one pattern."""
 _REPEATS_LIMIT = 3
-"""Repetitions in one pattern, and none of a group: with more, a pattern can take longer than anybody would wait
-(Python's expressions backtrack), and a package may be a stranger's."""
+"""The most repetitions in one pattern; none may repeat a group. With more, a pattern can take longer than anybody would
+wait (Python's expressions backtrack), and a package may be a stranger's."""
 _REPEAT = re.compile(r"(?:^|[^\\])(?:\\\\)*(?P<repeat>[*+{])")
 _REPEATED_GROUP = re.compile(r"\)[*+?{]")
 
 Ignores = Callable[[str], bool]
-"""Tells whether a path in a package, of a file or a folder, is left out."""
+"""A function that is true for a path in a package, of a file or a folder, that is left out."""
 
 
 def read(files: SetFiles, *, dots: bool) -> Contents:
-    """``dots``: as with ``stow --dotfiles``. Raises InventoryError for an ignore list that cannot be read."""
+    """The contents of a package. ``dots``: as with ``stow --dotfiles``. Raises InventoryError for an ignore list that
+    cannot be read."""
     ignores = _ignores(files)
     leaves = []
     for path in files.entries:
@@ -63,7 +64,8 @@ def _dotted(name: str) -> str:
 
 
 def _ignores(files: SetFiles) -> Ignores:
-    """Patterns without ``/`` are for the last part of a path, others for all of it, begun with ``/``."""
+    """The function for the package's ignore list, or Stow's own. A pattern without ``/`` is for the last part of a
+    path, any other for all of it, with a ``/`` before it."""
     own = IGNORE_FILE in files.entries
     origin = f"{files.name}/{IGNORE_FILE}"
     names, paths = [], [re.compile(rf"^/{re.escape(IGNORE_FILE)}$")]

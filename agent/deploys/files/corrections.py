@@ -15,13 +15,13 @@ from agent.host.paths import Paths
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
-    """One for each resource that is not as it should be. Raises DeployError; see ``tree.corrections``."""
+    """The correction of each resource that is not as it should be. Raises DeployError; see ``tree.corrections``."""
     return tree.corrections(items_from_json(arguments["items"]), root, Paths().repositories)
 
 
 def narrow(arguments: Mapping[str, JSON], changed: Iterable[bytes], wanted: Iterable[str]) -> Mapping[str, JSON] | None:
-    """The arguments of those items alone that the ``changed`` questions are about, and those with a key of ``wanted``.
-    None where that may be any."""
+    """The arguments with only those items that the ``changed`` questions are about, and those with a key of ``wanted``.
+    None if the change may concern any item."""
     items = about.items_behind(arguments["items"], changed, wanted)
     return {**arguments, "items": items} if items is not None else None
 

@@ -1,4 +1,4 @@
-"""A directory: ``directory:/srv/app``. What is in it is left alone."""
+"""A directory: ``directory:/srv/app``. The things in it are left alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agent.system.safe_open import UnsafePath
 
 
 class Directory(Whole):
-    """``directory``."""
+    """The kind ``directory``."""
 
     default_mode = FOLDER_MODE
     in_place = stat.S_IFDIR

@@ -1,4 +1,5 @@
-"""One path of ``files`` as an inventory writes it: what there should be at it, in exactly one of several ways."""
+"""One entry of ``files`` as an inventory writes it: the thing that should be at a path, in exactly one of several
+ways."""
 
 from __future__ import annotations
 
@@ -28,10 +29,10 @@ _GOES_WITH = {
     "capabilities": ("content", "source", "template"),
     "validate": ("content", "source", "template", "tree", *EDITS),
 }
-"""By field, of which others one has to be there."""
+"""Fields that are given only together with others, each with those of which one has to be there."""
 
 DEFAULT_BLOCK = "managed"
-"""The name of a block that is given none."""
+"""The name of a block for which none is given."""
 
 
 def _capability(value: str) -> str:
@@ -102,8 +103,9 @@ class LineEntry(Written):
         return self
 
     def item(self, **more: Any) -> Item:
-        """A line word for word is known by what it says, so that the old one goes when it says something else. One
-        that may take another's place is known by the pattern that finds both, so that the other can be given back."""
+        """The item of the line. The key of a line word for word holds its text, so that a changed text is another line,
+        and the old one is removed. The key of a line that may replace another holds the pattern that finds both, so
+        that the other can be given back."""
         line, match = self.line, self.match
         if self.absent:
             patterns = [] if line is None else [f"^{re.escape(line)}$"]
@@ -133,7 +135,7 @@ class BlockEntry(Written):
 
 
 def _one_content(schema: dict[str, Any]) -> None:
-    """The JSON Schema: one of the contents, or lines and blocks."""
+    """Have the JSON Schema ask for one of the contents, or for lines and blocks."""
     edits = {"anyOf": [{"required": [name]} for name in EDITS]}
     schema["oneOf"] = [*({"required": [name]} for name in CONTENTS), edits]
 
@@ -231,7 +233,7 @@ class FileEntry(NamedEntry):
 
     @property
     def has_parts(self) -> bool:
-        """True where the entry wants lines or blocks."""
+        """True if the entry wants lines or blocks."""
         return any(getattr(self, name) for name in EDITS)
 
     def parts(self, path: str) -> list[Item]:
@@ -256,7 +258,8 @@ class FileEntry(NamedEntry):
         return blocks
 
     def merged(self, later: Self) -> Self:
-        """Unites lines and blocks by name; any other entry is replaced by ``later``."""
+        """The entry with ``later`` laid over it: lines and blocks are united by name; any other entry is replaced by
+        ``later``."""
         if not (self.has_parts and later.has_parts):
             return later
         return type(self)(
@@ -268,6 +271,6 @@ class FileEntry(NamedEntry):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Owner and group, and what goes with them, as an item takes them."""
+        """The owner, the group and the fields that go with them, as an item takes them."""
         kept = {"backup": self.backup, "keep_acl": self.acl is not None, "validate": self.validating or ()}
         return {"owner": self.owner or "root", "group": self.group} | kept

@@ -36,13 +36,14 @@ _LETS_IN = re.compile(r"/etc/sudoers\.d/.+|/etc/ssh/authorized_keys.*|.*/\.ssh/a
 
 
 class File(Whole):
-    """``file``."""
+    """The kind ``file``."""
 
     default_mode = FILE_MODE
     in_place = stat.S_IFREG
 
     def content(self, item: Item, found: AtPath, root: Path) -> bytes:
-        """Reads the file of the commit. Its blob id is checked: the digest was taken over that content."""
+        """The text of the item, or the content of its file of the commit. The blob id of the file is checked: the
+        item's digest was taken over that content."""
         del found
         if item.absent or item.text is not None:
             return _encoded(item)
@@ -92,7 +93,7 @@ class File(Whole):
         return lets_in and self.look(entry.name) is not None
 
     def revoke(self, entry: LedgerEntry) -> Sequence[str]:
-        """Removes the file."""
+        """Remove the file. Returns the reason if it had to stay."""
         return list(self.remove([entry], purge=False).values())
 
     def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
@@ -106,7 +107,7 @@ class File(Whole):
 
 
 def _holds(item: Item, found: AtPath) -> bool:
-    """True where the content is as wanted."""
+    """True if the content is as wanted."""
     if found.content is None:
         return False
     return found.content == _encoded(item) if item.text is not None else blob_id(found.content) == item.blob
@@ -118,7 +119,7 @@ def _encoded(item: Item) -> bytes:
 
 
 def _is_ours_alone(found: AtPath) -> bool:
-    """True where owner and mode may be set in place: the file has no second name (a user could have linked another's
-    file to get it), and this process may."""
+    """True if owner and mode may be set in place: the file has no second name (a user could have linked another's file
+    to get it), and this process has the right to."""
     assert found.status is not None
     return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)

@@ -16,7 +16,7 @@ from agent.domain.plan import WantedChange
 
 
 class Link(Whole):
-    """``link``."""
+    """The kind ``link``."""
 
     def find(self, at: OpenPlace, item: Item) -> AtPath:
         found = at.look()

@@ -28,11 +28,11 @@ from agent.errors import DeployError
 from agent.system.safe_open import is_trusted, renamer, user_name
 
 _LINES_LIMIT = 1000
-"""Lines that one line may replace; a pattern that finds more is hardly meant to."""
+"""The most lines that one line may replace. A pattern that finds more is hardly meant to."""
 
 
 class Part(PathKind):
-    """A part of a file, by what stands behind the # in its key."""
+    """A part of a file, named by the text behind the # in its key."""
 
     in_place = stat.S_IFREG
 
@@ -45,12 +45,13 @@ class Part(PathKind):
         """The edit that finds the ``part`` of a key."""
 
     def seen(self, part: str, text: str) -> Seen | None:
-        """``part`` as it stands in a file's text."""
+        """The state of ``part`` in a file's text, with its lines as the image; None if it is not there."""
         found = _encoded(self.named(part).found(text))
         return Seen({"sha256": hashlib.sha256(found).hexdigest()}, found) if found else None
 
     def changed(self, left: ResourceState, now: Seen) -> str:
-        """Nobody can change a line that is known by what it says."""
+        """The difference, in a word; empty for none. A line word for word never differs: with another text it is
+        another line."""
         return "" if left.get("sha256") == now.state.get("sha256") else "content"
 
     def find(self, at: OpenPlace, item: Item) -> AtPath:
@@ -165,7 +166,8 @@ class Line(Part):
 
 
 def _with(now: LineEdit, were: Sequence[str], at: Sequence[int], text: str) -> str:
-    """The lines that ``were`` there in place of those that are; where there is none, at their old numbers."""
+    """``text`` with the lines that ``were`` there, in place of those that ``now`` finds; if it finds none, at their old
+    numbers, ``at``."""
     there = now.numbers(split(text))
     moved = there[0] - at[0] if there else 0
     lines = split(now.without(text))
@@ -175,8 +177,8 @@ def _with(now: LineEdit, were: Sequence[str], at: Sequence[int], text: str) -> s
 
 
 def rewrite(path: str, change: Callable[[str], str]) -> None:
-    """Gives a file another text and leaves everything else as it was; one that is not there stays so. Raises
-    DeployError, OSError."""
+    """Give a file another text and leave everything else as it was. A file that is not there, or too large to be read,
+    is left alone. Raises DeployError, OSError."""
     place = place_of(path)
     found = _look(place)
     attributes = found.attributes
@@ -198,7 +200,7 @@ def _look(place: Place | None) -> AtPath:
 
 
 def _why_not(item: Item, found: AtPath) -> str:
-    """Why the part, or a secret in it, may not be written there; empty where it may."""
+    """The reason why the part, or a secret in it, may not be written there; empty if it may."""
     if holds_marker(item.text):
         return "a line of it is a marker of a block, BEGIN or END hostwright: leave that line out"
     if not item.secret:
@@ -214,8 +216,8 @@ def _why_not(item: Item, found: AtPath) -> str:
 
 
 def _stranger(at: OpenPlace, found: AtPath) -> str:
-    """Who besides root may have put the file there: its owner reads what is written to it, and whoever may write to its
-    folder can put a file of his own in its place. Empty for nobody."""
+    """The users besides root who may have put the file there, in words; empty for none. Its owner can read what is
+    written to it, and whoever may write to its folder can put a file of his own in its place."""
     if hand := renamer(at.parent, adding=True):
         return f"{hand}"
     if found.status is not None and not is_trusted(found.status.st_uid):

@@ -1,7 +1,7 @@
-"""Kinds of things at a path, ``/etc/motd`` or ``~ann/.bashrc``, and what they have in common.
+"""The base of the kinds of things at a path, ``/etc/motd`` or ``~ann/.bashrc``.
 
-Beside what the ledger asks of a ``Kind``, each compares an item with what is at its path, and makes it so. File,
-Directory and Link are the ``Whole`` of what lies there; Block and Line are a ``Part`` of a file.
+Beside the methods of a ``Kind``, they have methods that compare an item with the thing at its path, and make that as
+wanted. File, Directory and Link are each a ``Whole`` thing at a path; Block and Line are each a ``Part`` of a file.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class PathKind(Kind):
     """The type (``stat.S_IFMT``) that can be put right where something is mounted on it; 0 for none."""
 
     def content(self, item: Item, found: AtPath, root: Path) -> bytes | None:  # noqa: ARG002 - only files have one
-        """The content that the file is to have in place of ``found``; None for what is no file. ``root`` is the folder
-        of the commit's files. Raises DeployError."""
+        """The content that the file is to have in place of ``found``; None for a thing that is no file. ``root`` is the
+        folder of the commit's files. Raises DeployError."""
         return None
 
     def find(self, at: OpenPlace, item: Item) -> AtPath:  # noqa: ARG002 - most kinds look at nothing else
@@ -63,16 +63,17 @@ class PathKind(Kind):
 
     @abstractmethod
     def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
-        """The change that makes ``found`` as an item that is to be there, None where it is so. Without a diff."""
+        """The change that makes ``found`` as the ``item``, which is not absent, wants it; None if it is so. It has no
+        diff yet."""
 
     @abstractmethod
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
-        """Makes the change, as a whole or not at all. Returns what there is to tell, mostly nothing.
-        Raises DeployError, OSError."""
+        """Make the change, as a whole or not at all. Returns a text about it, mostly empty. Raises DeployError,
+        OSError."""
 
 
 class Whole(PathKind):
-    """The whole of what lies at a path.
+    """A thing at a path that is the agent's as a whole.
 
     State: ``type``, ``uid``, ``gid``, and ``mode`` of all but links; of a file its ``sha256`` (of one that is too large
     to be read ``size`` and ``mtime_ns``), of a link its ``target``; ``acl``, ``default_acl`` and ``capabilities``, in
@@ -87,7 +88,7 @@ class Whole(PathKind):
 
     @abstractmethod
     def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> object:
-        """Makes it as it was ``before``, whatever is there now. Raises DeployError, OSError."""
+        """Make the thing as it was ``before``, whatever is there now. Raises DeployError, OSError."""
 
     def wanted_mode(self, item: Item) -> int:
         """The mode that the item is to have."""
@@ -135,7 +136,7 @@ class Whole(PathKind):
         return ", ".join(dict.fromkeys(_WORDS.get(field, field) for field in fields))
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """The deepest go first."""
+        """Remove the resources of these entries, the deepest paths first."""
         del purge
         stayed: dict[str, str] = {}
         going: list[tuple[str, Work]] = []
@@ -154,8 +155,9 @@ class Whole(PathKind):
         return stayed
 
     def _remove_unchanged(self, left: ResourceState | None, at: OpenPlace) -> None:
-        """Looks again, because a person may have written since the first look. A file that is empty once blocks and
-        lines were removed from it is removed, too. Raises DeployError for what holds, or may hold, somebody else's."""
+        """Look again, because a person may have written since the first look, and remove the thing. Raises DeployError
+        if it changed since it was ``left`` so, and for a folder that is not empty or is somebody's home. An empty file
+        is removed even if it changed: blocks and lines may have been removed from it."""
         found = at.look()
         if found.status is None:
             return
@@ -185,7 +187,7 @@ def _seen(found: AtPath) -> Seen | None:
 
 
 def refused(item: Item, why: str) -> WantedChange:
-    """A change that fails because of what is there."""
+    """A change that fails for the reason ``why``."""
     return WantedChange(item.key, why, refused=True)
 
 
@@ -199,7 +201,7 @@ def with_diff(change: WantedChange, item: Item, found: AtPath, content: bytes | 
     before = found.content if found.type == stat.S_IFREG else b""
     if item.secret or content is None or (found.status is not None and content == before):
         return change
-    # What stands beside a part may be a secret: of another deploy, or of a person.
+    # The lines beside a part may hold a secret of another deploy, or of a person.
     around = 0 if item.part is not None and change.private else 3
     return replace(change, diff=unified(item.path, before, content, around=around))
 
@@ -210,13 +212,13 @@ def is_private(found: AtPath) -> bool:
 
 
 def work_at(place: Place, act: Callable[[OpenPlace], object]) -> None:
-    """``act`` at one place, as the user whose home it is in. Raises DeployError."""
+    """Do ``act`` at one place; in a home as its user. Raises DeployError."""
     with Works([Work(place, act)]) as works:
         works.do(0)
 
 
 def state_of(found: AtPath) -> dict[str, JSON]:
-    """The state that the ledger keeps; only the ``type`` where there is nothing."""
+    """The state that the ledger keeps; only the ``type`` if there is nothing."""
     state: dict[str, JSON] = {"type": _TYPES.get(found.type, "special file")}
     status = found.status
     if status is None:
@@ -242,8 +244,8 @@ def attributes_of(state: ResourceState) -> Attributes:
 
 
 def giving(item: Item, found: AtPath) -> Mapping[str, bytes]:
-    """The ACLs and capabilities that a file or a folder should have: capabilities as the item says, no ACL, unless the
-    item leaves those that are there."""
+    """The ACLs and capabilities that a file or a folder should have: the capabilities that the item says, and no ACLs
+    unless the item keeps those that are there."""
     wanted = {name: found.giving[name] for name in (ACCESS, DEFAULT) if item.keep_acl and name in found.giving}
     return wanted | ({CAPABILITY: packed_capabilities(item.capabilities)} if item.capabilities else {})
 
@@ -259,7 +261,7 @@ def _giving_changes(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> 
 
 
 def removal(item: Item, found: AtPath) -> WantedChange | None:
-    """The change that removes what is at the path of an item that is to be absent; None where nothing is."""
+    """The change that removes the thing at the path of an absent item; None if nothing is there."""
     if found.type == 0:
         return None
     if found.type == stat.S_IFDIR and not found.empty:

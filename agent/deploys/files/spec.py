@@ -37,12 +37,12 @@ from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import below, nearest_path
 
 PRIVATE_FILE = "private-file"
-"""Kind of the claim on a file with a secret part. All its parts belong into one deploy: the first to run makes the
-file, and has to know that others may not read it."""
+"""The kind of the claim on a file with a secret part. All parts of the file belong in one deploy: the first deploy that
+has one makes the file, and has to know that others may not read it."""
 
 
 class FilesSpec(Spec):
-    """Its keys are paths: absolute, without `.`, `..`, double or trailing slashes."""
+    """The entries by path: absolute, without `.`, `..`, double or trailing slashes."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -83,7 +83,7 @@ class FilesSpec(Spec):
 
 
 class _Items:
-    """Turns entries into items, and gathers all complaints."""
+    """The way from entries to items, which gathers all complaints."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -96,7 +96,7 @@ class _Items:
             if entry.tree is not None:
                 wholes |= {item.path: item for item in self._tree(path, entry, entry.tree)}
         edits: list[Item] = []
-        for path, entry in entries.items():  # after the trees: what is named by its own path counts more
+        for path, entry in entries.items():  # after the trees: an entry for the very path counts more
             if parts := entry.parts(path):
                 edits += parts
             elif entry.tree is None and (item := self._whole(path, entry)):
@@ -182,7 +182,7 @@ def _mode(entry: FileEntry, default: int) -> int:
 
 
 def _open_folders(private: Iterable[str], wholes: Mapping[str, Item]) -> Iterator[Fault]:
-    """Complaints of folders from which the host would refuse to write the ``private`` files with a secret part."""
+    """Complaints about folders in which the host would refuse to write ``private`` files, those with a secret part."""
     for path in sorted(private):
         folder = next((wholes[each] for each in parents(path) if each in wholes), None)
         if folder is None or folder.kind != "directory":

@@ -1,4 +1,4 @@
-"""A pin turned into a version folder: fetched, checked and built aside, and in its place only when it is whole."""
+"""A pin turned into a version folder: fetched, checked and built aside, and put in its place only when it is whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agent.system import archive, download
 from agent.system.files import discard, fsync_folder
 
 _STALE_S = 7 * 24 * 3600
-"""After a week nobody comes back for the rest of a download."""
+"""Seconds. After a week nobody comes back for the rest of a download."""
 
 _NAMED_FILES = 8
 
@@ -32,7 +32,7 @@ def platform() -> str:
 
 
 def asset_for(pin: ToolPin, machine: str) -> Asset | None:
-    """The download for this platform, None for a Python tool. Raises DeployError where there is none."""
+    """The download for the platform ``machine``; None for a Python tool. Raises DeployError if the pin has none."""
     if pin.requirements:
         return None
     if machine not in pin.assets:
@@ -50,7 +50,7 @@ def bin_of(pin: ToolPin, asset: Asset | None) -> Mapping[str, str]:
 
 
 def content_of(pin: ToolPin, asset: Asset | None) -> str:
-    """The digest of what is installed: of the pin, without other platforms and without where the bytes come from."""
+    """The digest of what the pin installs on this platform. Of the download's address only the file name counts."""
     name = download.file_name(asset.url) if asset else ""
     return digest_of(
         [pin.version, sorted(bin_of(pin, asset).items()), [asset.sha256, name] if asset else list(pin.requirements)]
@@ -58,8 +58,8 @@ def content_of(pin: ToolPin, asset: Asset | None) -> str:
 
 
 def flaw(store: ToolStore, pin: ToolPin, asset: Asset | None, mark: Mark | None) -> str:
-    """The reason to install this version, which has this ``mark``, (again), in a few words; empty where it stands as
-    it was pinned."""
+    """The reason to install this version (again), in a few words; empty if it is as pinned. ``mark``: the version's
+    mark; None if it has none."""
     folder = store.version(pin.name, pin.version)
     if mark is None:
         return "it is not whole" if os.path.lexists(folder) else "it is not there"
@@ -71,11 +71,11 @@ def flaw(store: ToolStore, pin: ToolPin, asset: Asset | None, mark: Mark | None)
 
 
 def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> Mark:
-    """Puts the version in its place, also in place of one that is not as pinned, and returns its mark. Links are not
+    """Put the version in its place, also in place of one that is not as pinned. Returns its mark. Links are not
     touched.
 
-    Raises SourceError, ArchiveError, DeployError for what cannot be had or is not as pinned, OSError; then what was
-    there before still is.
+    Raises SourceError, ArchiveError, DeployError for a download that cannot be had or is not as pinned, OSError. Then
+    the version that was there before still is.
     """
     store.prepare()
     _collect(store)
@@ -104,7 +104,9 @@ def _unpack(store: ToolStore, asset: Asset, folder: Path) -> tuple[archive.Membe
 
 
 def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, there: Sequence[str]) -> str:
-    """``path``, behind which is a program of the tool's own now; zip archives made elsewhere know no modes."""
+    """``path``, after making the program there executable: zip archives made elsewhere know no modes. Raises
+    DeployError if it is no file in the ``folder``, or only stands in for one; the error names ``wanted``, and what is
+    ``there``."""
     target = Path(os.path.realpath(folder / path)) if path else folder
     if path is None or not target.is_file() or not target.is_relative_to(os.path.realpath(folder)):
         raise DeployError(
@@ -126,7 +128,7 @@ def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, 
 
 @contextmanager
 def _staged(store: ToolStore) -> Iterator[Path]:
-    """A new folder that only root can enter the way to; gone afterwards, unless it went to its place."""
+    """A new folder, below one that only root can enter. It is removed at the end, unless it was moved to its place."""
     for left in store.staging.iterdir():  # of an installation that was killed
         discard(left)
     folder = Path(tempfile.mkdtemp(dir=store.staging))
@@ -141,7 +143,7 @@ def _settle(store: ToolStore, folder: Path, place: Path) -> None:
     place.parent.mkdir(mode=0o755, exist_ok=True)
     place.parent.chmod(0o755)
     if os.path.lexists(place):
-        # Off PATH first: what is not as pinned is not to run a moment longer.
+        # The old one goes first, off PATH: a version that is not as pinned must not run any longer.
         place.rename(store.staging / f"{folder.name}.old")
     folder.rename(place)
     fsync_folder(place.parent)
@@ -149,7 +151,7 @@ def _settle(store: ToolStore, folder: Path, place: Path) -> None:
 
 
 def _collect(store: ToolStore) -> None:
-    """Downloads that nobody came back for."""
+    """Remove downloads that nobody came back for."""
     for left in store.downloads.iterdir():
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.lstat().st_mtime > _STALE_S:

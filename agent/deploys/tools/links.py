@@ -1,7 +1,7 @@
 """The commands of a tool: links in /usr/local/bin compared with what they should be, and made so one by one.
 
-A link is ours when it leads into the store; a place is ours when we have put a link there before, whatever is there
-now. Anything else is somebody else's and stays.
+A link is ours if it leads into the store. A place is ours if we have put a link there before, whatever is there now.
+Anything else is somebody else's and stays.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from agent.system import safe_open
 
 @dataclass(frozen=True, slots=True)
 class WrongLink:
-    """A command whose link is not as it should be, and what would happen, in a few words. ``target``: where it is to
-    lead, empty for a link that is to go. ``blocked``: nothing will happen, and this says why."""
+    """A command whose link is not as it should be. ``target``: the path that it is to lead to; empty for a link that is
+    to be removed. ``operation``: the change in a few words; if ``blocked``, the reason why nothing will be changed."""
 
     command: str
     target: str
@@ -31,8 +31,8 @@ class WrongLink:
 
 
 def wrong(store: ToolStore, name: str, version: str, targets: Mapping[str, str | None]) -> list[WrongLink]:
-    """Find what is not right about the commands of this version of a tool. ``targets``: where each leads in the
-    version's folder, None where that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
+    """The links that are wrong for this version of a tool, those of other commands included. ``targets``: the path of
+    each command in the version's folder; None if that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
     active = read_active(store, name)
     known = active.commands if active else []
     place = store.version(name, version)
@@ -42,8 +42,8 @@ def wrong(store: ToolStore, name: str, version: str, targets: Mapping[str, str |
 
 
 def put_right(store: ToolStore, links: Iterable[WrongLink]) -> None:
-    """Each in one step: whoever types a command meanwhile gets the old or the new. Raises DeployError before the first
-    where one is blocked; UnsafePath, OSError."""
+    """Put the links right, each in one step: whoever types a command meanwhile gets the old or the new. Raises
+    DeployError, before it changes any, if one is blocked; UnsafePath, OSError."""
     links = list(links)
     refuse_blocked(links)
     store.commands.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def put_right(store: ToolStore, links: Iterable[WrongLink]) -> None:
 
 
 def refuse_blocked(links: Iterable[WrongLink]) -> None:
-    """Raises DeployError where something is in the way that is not ours."""
+    """Raise DeployError if something that is not ours is in the way of a link."""
     for link in links:
         if link.blocked:
             raise DeployError(
@@ -67,7 +67,7 @@ def refuse_blocked(links: Iterable[WrongLink]) -> None:
 
 
 def linked(store: ToolStore, name: str) -> dict[str, str]:
-    """The commands that lead into any version of a tool, and where."""
+    """The targets of the commands that lead into any version of a tool, by command."""
     try:
         names = sorted(entry.name for entry in os.scandir(store.commands) if entry.is_symlink())
     except FileNotFoundError:
@@ -91,7 +91,8 @@ def _found(store: ToolStore, command: str) -> AtPath:
 
 
 def _judged(store: ToolStore, place: Path, command: str, path: str | None, *, known: bool) -> WrongLink | None:
-    """``path``: in the version's folder ``place``, None where it is not known yet."""
+    """The wrong link of a command; None if it is right. ``path``: the path in the version's folder ``place``; None if
+    not known yet. ``known``: True if we have put a link there before."""
     found = _found(store, command)
     target = f"{place}/{path or ''}"
     if found.type == 0:

@@ -1,7 +1,7 @@
 """Python tools: hash-locked requirements turned into an environment of their own, on this host's Python.
 
-By the uv that lies beside the agent: the host needs no pip and no python3-venv. The environment is relocatable, as it
-is built aside. Only wheels are taken: to build anything else runs code that no hash vouches for.
+The uv beside the agent builds the environment, so the host needs no pip and no python3-venv. The environment is
+relocatable, as it is built aside. Only wheels are taken: building anything else runs code that no hash vouches for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from agent.system.process import Completed, run
 
 _PATH = "/usr/bin:/bin:/usr/local/bin"
 PLACES = tuple(f"{folder}/python3" for folder in _PATH.split(":"))
-"""Where a host's own Python may be: the distribution's before any other."""
+"""The paths at which a host's own Python may be, the distribution's first."""
 
 _MAKE_TIMEOUT_S = 60.0
 _INSTALL_TIMEOUT_S = 900.0
@@ -42,20 +42,20 @@ _PASSED_ON = re.compile(
     r"(?i)(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|SSL_CLIENT_CERT"
     r"|UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INSECURE_HOST)"
 )
-"""How this machine reaches an index."""
+"""Variables that say how this machine reaches an index."""
 
 
 def interpreter() -> str:
-    """The host's Python, all links followed (``/usr/bin/python3.11``); empty where there is none."""
+    """The path of the host's Python, all links followed (``/usr/bin/python3.11``); empty if there is none."""
     found = shutil.which("python3", path=_PATH)
     return os.path.realpath(found) if found else ""
 
 
 def build(folder: Path, requirements: Iterable[str]) -> str:
-    """An environment with exactly ``requirements`` in ``folder``, which is empty; returns its interpreter.
+    """Build an environment with exactly ``requirements`` in the empty ``folder``. Returns the path of its interpreter.
 
-    Raises DeployError where this host cannot have one, SourceError where a wheel cannot be had or is another than was
-    pinned, OSError.
+    Raises DeployError if this host cannot have one, SourceError if a wheel cannot be had or is another than was pinned,
+    OSError.
     """
     lines = list(requirements)
     for line in lines:
@@ -101,7 +101,7 @@ def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
         "TMPDIR": f"{temporary}",
         "UV_NO_CACHE": "1",  # the store of tools is the cache
         "UV_NO_PROGRESS": "1",
-        "UV_SYSTEM_CERTS": "1",  # which know the company's authority
+        "UV_SYSTEM_CERTS": "1",  # these certificates include the company's authority
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_HTTP_TIMEOUT": _HTTP_TIMEOUT_S,
     }
@@ -110,7 +110,8 @@ def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
 
 
 def _ways(given: Mapping[str, str]) -> dict[str, str]:
-    """The way to the package index, in uv's words: from the environment, /etc/uv/uv.toml, or pip's configuration."""
+    """The variables that tell uv the way to the package index, from the environment ``given`` or pip's configuration.
+    /etc/uv/uv.toml, which uv reads itself, counts more than /etc/pip.conf."""
     ways = {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
     if "UV_DEFAULT_INDEX" not in ways and "UV_INDEX_URL" not in ways:
         pip = ConfigParser(interpolation=None)
@@ -124,7 +125,7 @@ def _ways(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _told(done: Completed) -> str:
-    """uv's own words: what it says of a wrong hash takes several lines."""
+    """The end of uv's own words, several lines: a complaint about a wrong hash takes as many."""
     if done.timed_out:
         return "not done in time"
     lines = [line.strip() for line in done.error.decode(errors="replace").splitlines() if line.strip()]

@@ -2,8 +2,8 @@
 
     - tools: [ruff, ripgrep]          # described in tools.yaml, pinned in lock.yaml
 
-A tool that leaves the list leaves the host. Arguments are whole pins, those of other platforms too, so that what is
-wanted does not depend on the machine that asks.
+The agent removes a tool that is no longer in the list. Arguments are whole pins with all platforms, so that the desired
+state does not depend on the machine that asks for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from agent.errors import InventoryError
 from agent.problems import ProblemKind
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~!-]{0,99}")
-"""It becomes a folder on the host."""
+"""Versions that can be the name of a folder on the host."""
 
 COMMANDS = "/usr/local/bin"
 
@@ -67,7 +67,8 @@ class ToolsSpec(Spec):
 
 
 def _all_pinned(names: Iterable[str], pins: Pins) -> list[ToolPin]:
-    """Raises Mistake about every tool that has no pin, or none that can be put anywhere."""
+    """The pins of the tools with these ``names``. Raises Mistake about every tool that has no pin, or whose version,
+    name or command can be no name of a file."""
     found: list[ToolPin] = []
     faults: list[Fault] = []
     for index, name in enumerate(names):

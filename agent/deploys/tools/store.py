@@ -1,12 +1,12 @@
 """The places of tools on a host, and a check that they are still what was put there.
 
     /opt/hostwright/tools/<name>/<version>/                  one version, with .hostwright.json in it
-    /opt/hostwright/tools/<name>/.active.json                which version's commands are linked
-    /opt/hostwright/tools/.staging  .downloads               root's alone; what becomes a version, and from what
+    /opt/hostwright/tools/<name>/.active.json                the version whose commands are linked
+    /opt/hostwright/tools/.staging  .downloads               root's alone; new versions, and downloads
     /usr/local/bin/<command>                                 link into a version
 
-The mark .hostwright.json is written last, so a folder with one is whole. It lists every file, and how stat(2) saw it
-then: while that stands, nobody has written to the file and it need not be read again.
+The mark .hostwright.json is written last, so a folder with one is whole. It lists every file, with numbers that stat(2)
+gave then. While these are the same, nobody has written to the file, and it need not be read again.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ToolStore:
             return []
 
     def prepare(self) -> None:
-        """Makes the folders. Raises DeployError where somebody but root could write on the way to them, OSError."""
+        """Make the folders. Raises DeployError if somebody but root could write on the way to them, OSError."""
         self.tools.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         try:
             require_owned_throughout(self.tools)
@@ -83,7 +83,8 @@ class ToolStore:
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def take_away(self, path: Path) -> None:
-        """A version, or all of a tool; at once, whatever happens while it is deleted. Raises OSError."""
+        """Remove a version, or all of a tool. It is gone from ``path`` at once, whatever happens while it is deleted.
+        Raises DeployError, OSError."""
         if os.path.lexists(path):
             self.prepare()
             aside = self.staging / f"{secrets.token_hex(8)}.old"
@@ -113,8 +114,8 @@ class SealedPath:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """``content``: the digest of what was installed. ``commands``: path in the version, by command. ``interpreter``:
-    the Python that an environment was made for. ``owner``: whose all of it is."""
+    """The mark of a version. ``content``: the digest of what was installed. ``owner``: the uid of all of it.
+    ``commands``: path in the version, by command. ``interpreter``: the Python that an environment was made for."""
 
     content: str
     owner: int
@@ -132,9 +133,10 @@ class Active:
 
 
 def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str = "") -> Mark:
-    """Gives all that is in ``folder`` its final modes, makes it durable, and marks it as whole. Returns the mark.
+    """Give all that is in ``folder`` its final modes, put it on the disk for good, and mark it as whole. Returns the
+    mark.
 
-    Raises DeployError where something in there has the mark's name, OSError.
+    Raises DeployError if something in there has the mark's name, OSError.
     """
     if os.path.lexists(folder / MARK):
         raise DeployError(f"it holds a file {MARK}, which is what ours is called", consequence=Consequence.STALL)
@@ -152,7 +154,8 @@ def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str 
 
 
 def read_mark(folder: Path) -> Mark | None:
-    """None for a folder that is not there, not whole, or not ours. Raises OSError where nobody may look."""
+    """The mark of a version; None for a folder that is not there, not whole, or not ours. Raises OSError where nobody
+    may look."""
     try:
         return codec.decode(read_bounded(folder / MARK, _MARK_LIMIT), Mark)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -160,8 +163,8 @@ def read_mark(folder: Path) -> Mark | None:
 
 
 def damage(folder: Path, mark: Mark) -> str:
-    """Say what of ``folder`` is not as ``mark`` says, in a few words; empty where all is. Files that came on top, such
-    as what a tool itself keeps there, do not count."""
+    """The differences of ``folder`` from its ``mark``, in a few words; empty for none. Files that came on top, such as
+    those that a tool itself keeps there, do not count."""
     judged = ((entry.path, _difference(f"{folder}/{entry.path}", entry, mark.owner)) for entry in mark.entries)
     return some([f"{'its folder' if path == '.' else path} {why}" for path, why in judged if why], _NAMED_REASONS)
 

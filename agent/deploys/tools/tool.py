@@ -25,12 +25,13 @@ from agent.errors import DeployError
 
 
 class Tool(Kind):
-    """State: ``version`` that is linked, ``commands`` with what is in the place of each, and ``damage``."""
+    """State: the ``version`` that is linked, the ``commands`` with the thing in the place of each, and ``damage``, in
+    words."""
 
     calm = True
 
     def __init__(self, store: ToolStore | None = None, machine: str = "") -> None:
-        """``machine``: the platform as pins call it; this one's by default."""
+        """``machine``: the platform as pins call it; by default this machine's."""
         self._store = store or ToolStore()
         self._machine = machine or platform()
 
@@ -52,7 +53,7 @@ class Tool(Kind):
         )
 
     def corrections(self, arguments: Mapping[str, JSON], _root: Path = Path("/")) -> list[Correction]:
-        """One for each tool that differs; one that has no pin for this platform is refused alone."""
+        """The correction of each tool that differs. A tool that has no pin for this platform is refused alone."""
         return each_alone({f"tool:{pin.name}": partial(self._correction, pin) for pin in _pins(arguments)})
 
     def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
@@ -74,7 +75,7 @@ class Tool(Kind):
         return Correction(WantedChange(f"tool:{pin.name}", operation), self.make, pin) if operation else None
 
     def difference(self, pin: ToolPin) -> str:
-        """Say what has to happen to have the tool as pinned; empty where it is. Raises DeployError for a platform
+        """The steps that make the tool as pinned, in words; empty if it is so. Raises DeployError for a platform
         without a pin, UnsafePath and OSError where nobody may look."""
         asset = asset_for(pin, self._machine)
         mark = read_mark(self._store.version(pin.name, pin.version))
@@ -85,9 +86,9 @@ class Tool(Kind):
         return ", ".join([*words, *(link.operation for link in links)])
 
     def make(self, pin: ToolPin) -> None:
-        """Install and link the tool as pinned, the links last: what was in force stays so until all else is in place.
-        Raises DeployError, SourceError, ArchiveError for what cannot be had, is not as pinned, or is in the way;
-        OSError."""
+        """Install and link the tool as pinned. The links come last: the commands stay as they were until all else is in
+        place. Raises DeployError, SourceError, ArchiveError for a thing that cannot be had, is not as pinned, or is in
+        the way; OSError."""
         store = self._store
         asset = asset_for(pin, self._machine)
         refuse_blocked(wrong(store, pin.name, pin.version, dict.fromkeys(bin_of(pin, asset))))
@@ -121,7 +122,7 @@ class Tool(Kind):
         self._store.take_away(self._store.tool(entry.name))
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:  # noqa: ARG002 - a tool has no image
-        """Link the version of before, which has to be on the host still: nothing else says what it was."""
+        """Link the version of before, which still has to be on the host: nothing else says what it was."""
         version = f"{(entry.before or {}).get('version', '')}"
         folder = self._store.version(entry.name, version)
         mark = read_mark(folder) if version else None
