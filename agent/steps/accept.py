@@ -9,8 +9,11 @@ from agent.system.git import Mirror
 
 
 def accepted(mirror: Mirror, inventory: str, remembered: Accept, since: str | None) -> Accept:
-    """What fleet.yaml of the commit ``since`` says; ``remembered`` where that is not here or cannot be read. Without
-    such a commit, its first one, a host takes commits."""
+    """Return what this host accepts as new: what fleet.yaml of the commit ``since`` says.
+
+    Without ``since`` or ``inventory`` that is the default, commits. Return ``remembered`` if the mirror has no such
+    commit, or its fleet.yaml cannot be read.
+    """
     if since is None or not inventory:
         return Accept()
     if not mirror.has(since):

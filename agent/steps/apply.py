@@ -27,8 +27,11 @@ from agent.steps.record import record_ownership
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whoever wants to watch: a deploy and operation that start, how each ended, and for how many seconds at most it is
-    waited whether the host is well with all that."""
+    """The functions that tell a watcher of an apply.
+
+    ``started`` is called with the deploy, resource and operation that starts, and ``operated`` with the result of each.
+    ``settling`` is called with the seconds that the agent waits at most for the host to be well with the change.
+    """
 
     started: Callable[[str, str, str], None]
     operated: Callable[[OperationResult], None]
@@ -37,14 +40,14 @@ class Progress:
 
 @dataclass(slots=True)
 class _Decisions:
-    """What was decided about each deploy while the engine went through them."""
+    """The decisions about each deploy, made while the engine goes through them."""
 
     plans: dict[str, DeployPlan] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     put_off: bool = False
-    """Whether a deploy waits for its time."""
+    """True if a deploy waits for its time."""
     times: dict[str, list[int]] = field(default_factory=dict)
-    """By deploy, when each of its operations ended."""
+    """By deploy, the time at which each of its operations ended, in seconds since the epoch."""
     ended: dict[str, Status] = field(default_factory=dict)
     recorded: list[str] = field(default_factory=list)
 
@@ -65,9 +68,10 @@ def apply(
     hold_now: Callable[[DeployPlan], Hold | None] = lambda _: None,
     only: Collection[tuple[str, str]] | None = None,
 ) -> Outcome:
-    """Carries out what ``permitted`` allows, and nothing where it allows nothing. ``made`` learns what is made of what
-    Git changed. ``only``: nothing but these changes, by deploy and resource. ``hold_now``: what the policies say
-    against a deploy whose turn has come.
+    """Carry out what ``permitted`` allows; return an empty outcome if it allows nothing.
+
+    ``made`` learns which changes of Git are made. ``hold_now`` returns the hold of the policies on a deploy whose turn
+    has come. ``only``: the changes to make, by deploy and resource; None: all that are allowed.
 
     Only deploys that need a failed one are skipped; the others still run. Raises DeployError when the engine itself
     fails, OSError when the journal or the ledger cannot be written (then nothing of that deploy was changed).
@@ -127,7 +131,7 @@ def apply(
 
 
 def _intended(outcome: DeployOutcome, planned: DeployPlan | None) -> list[str]:
-    """The keys of what this deploy changed because Git did."""
+    """The keys of resources that this deploy changed because Git did."""
     changes = {change.resource: change for change in planned.changes} if planned is not None else {}
     keys: list[str] = []
     for result in outcome.results:
@@ -141,14 +145,14 @@ _NOT_WELL = frozenset({Status.FAILED, Status.STOPPED, Status.SKIPPED})
 
 
 def _settled(outcome: DeployOutcome, decided: _Decisions) -> DeployOutcome:
-    """The engine's word, and ours where the engine cannot know: when its operations ended, and why a deploy was passed
-    over."""
+    """``outcome`` with what the engine does not know: the times at which operations ended, and why a deploy was skipped
+    or held."""
     name = outcome.deploy
     outcome = dataclasses.replace(outcome, times=tuple(decided.times.get(name, ())))
     if name in decided.skipped:
         return dataclasses.replace(outcome, status=Status.SKIPPED, error=decided.skipped[name])
     planned = decided.plans.get(name)
     if planned is not None and planned.error is not None and decided.put_off:
-        # What it looks for may be what a deploy that waits for its time will create: still unknown, not failed.
+        # A deploy that waits for its time may create what this one looks for: it is still unknown, not failed.
         return dataclasses.replace(outcome, status=Status.HELD, error=planned.error)
     return outcome

@@ -1,7 +1,7 @@
 """choose: turns what is applied and what Git newly wants into the state to aim at, and says why not the newest.
 
-Pure. Waves join here, as windows and bad digests do: each is one more hold that keeps the host on its
-current state.
+Pure. A window, a suspension and a bad digest are each a hold that keeps the host on its current state; waves will be
+one more.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ HERE = "suspended on this host"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to make true now.
+    """The state to make true now.
 
-    ``hold`` keeps the host from the newest commit, if something does. ``suspension`` keeps it from being touched at
-    all; it is the newest commit's word, whichever commit is aimed at. So is ``gate``: what may not begin now.
+    ``hold``: the reason why this is not the newest commit; None if it is. ``suspension``: the reason why nothing on the
+    host may be changed. ``gate``: the holds on what may not begin now. Both apply whichever commit is aimed at.
     """
 
     resolution: Resolution
@@ -32,7 +32,8 @@ class Target:
 
 
 def suspension(local: Suspension | None, terms: HostTerms | None, now: int) -> Hold | None:
-    """The hold of a suspended host: said on the host itself, or by fleet.yaml for the hosts that it names."""
+    """The hold on a suspended host; None if it is not suspended. A person suspends it on the host itself (``local``),
+    or fleet.yaml does."""
     if local is not None:
         return Hold(HoldKind.SUSPENDED, f"{HERE}: {local.reason}", local.until)
     for entry in terms.suspensions if terms is not None else ():
@@ -50,10 +51,13 @@ def choose(
     gate: Gate = OPEN,
     pinned: Hold | None = None,
 ) -> Target | None:
-    """``candidate`` unless something holds it; then ``current``, what was aimed at before. None without either.
+    """The target: ``candidate``, or if something holds it ``current``, the state aimed at before.
 
-    ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the
-    digest of ``current`` is adopted at once, whatever holds: nothing on the host changes by it. ``pinned``: why the
+    None without either, and for a bad candidate without ``current``. Without ``current`` no other hold keeps the host
+    from the candidate.
+
+    ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the digest of
+    ``current`` is adopted at once, whatever holds: nothing on the host changes by it. ``pinned``: the reason why the
     candidate is not the newest commit, but one that a person named.
     """
     if candidate is None:

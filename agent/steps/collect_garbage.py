@@ -11,8 +11,11 @@ from agent.host.state import Memory
 def collect_garbage(
     trusted: TrustedCommit | None, *, memory: Memory, resolved: ResolvedStates, repositories: Repositories
 ) -> None:
-    """Keeps what lock.yaml pins in the commit that is trusted, aimed at, applied or good, and everything while nobody
-    remembers what one of them was read as. Raises OSError."""
+    """Remove the files of other repositories that no needed commit pins in its lock.yaml. Raises OSError.
+
+    Needed are the commits that are trusted, aimed at, applied or good. If the resolved state of one of them is not
+    kept, nothing is removed: nobody knows what that commit pins.
+    """
     if not repositories.any:
         return
     needed: set[str] = set()

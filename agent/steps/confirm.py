@@ -22,10 +22,11 @@ from agent.steps.record import owned_by
 def confirm(
     state: DesiredState, after: Plan, outcome: Outcome, applied: Mapping[str, AppliedDeploy]
 ) -> dict[str, AppliedDeploy]:
-    """What to remember of each deploy that ``state`` wants; ``after`` is the plan made after ``outcome``.
+    """The memory of each deploy that ``state`` wants. ``after``: the plan made after ``outcome``.
 
-    A deploy in sync is applied, whoever made it so. One that ran and ended well is applied, with what it still
-    wants as not idempotent. Of every other the old memory stands, so that its changes keep their cause.
+    A deploy in sync is applied, whoever made it so. One that ran and ended well is applied too; what it still wants is
+    remembered as not idempotent. Every other deploy keeps its old memory, so that its changes keep their cause. A
+    deploy that has left Git keeps its memory until its ``on_remove`` has run.
     """
     remembered: dict[str, AppliedDeploy] = {}
     found = {planned.deploy: planned for planned in outcome.found}
@@ -40,13 +41,13 @@ def confirm(
         if entry is not None:
             remembered[deploy.name] = entry
     there = {deploy.name for deploy in state.deploys}
-    # What has left, and said what is to be run then, is remembered until that has been.
     gone = {name: entry for name, entry in applied.items() if name not in there and entry.on_remove is not None}
     return remembered | gone
 
 
 def failures(account: Account) -> list[DeployError]:
-    """What went wrong, deploy by deploy."""
+    """The errors of deploys that failed, were stopped or cannot be planned, and of those that failed in an earlier
+    cycle and have not succeeded since."""
     outcome, after = account.outcome, account.after.deploys if account.after is not None else ()
     failed = {deploy.deploy for deploy in outcome.failed}
     found = [
@@ -60,7 +61,7 @@ def failures(account: Account) -> list[DeployError]:
     ]
     unbegun = [deploy.deploy for deploy in outcome.deploys if deploy.status is Status.SKIPPED]
     if unbegun and not found:
-        # Nothing failed that they could need: the cycle was asked to stop before their turn.
+        # No deploy failed that they could need: the cycle was asked to stop before their turn.
         found.append(DeployError(f"stopped before {unbegun[0]} began", kind=ProblemKind.STOPPED, hint=_AGAIN))
     found += [
         DeployError(f"{planned.deploy} cannot be planned: {planned.error}", kind=ProblemKind.DEPLOY_UNPLANNABLE)
@@ -72,7 +73,8 @@ def failures(account: Account) -> list[DeployError]:
 
 
 def _failed_before(account: Account, told: set[str]) -> list[DeployError]:
-    """The deploys that failed in an earlier cycle and have not succeeded since, whatever holds them now."""
+    """The errors of deploys that failed in an earlier cycle and have not succeeded since, whatever holds them now. The
+    deploys in ``told`` are left out."""
     if account.permitted is None:
         return []
     holds = {name: hold for name, hold in account.permitted.deploy_holds.items() if hold.kind is HoldKind.BACKOFF}
@@ -100,7 +102,7 @@ def _remembered(
     before: AppliedDeploy | None,
     at_its_turn: DeployPlan | None,
 ) -> AppliedDeploy | None:
-    # A secret that came since the deploy's turn: what is wanted with it now was not tried.
+    # Their secret came after the deploy's turn: what is wanted with it now was not tried.
     late = _waiting(at_its_turn) & {change.resource for change in planned.possible} if at_its_turn else set()
     waiting = _waiting(planned) | late
     resources = {resource.key: resource.digest for resource in deploy.resources}
@@ -123,8 +125,8 @@ def _waiting(planned: DeployPlan) -> set[str]:
 def _owning(
     entry: AppliedDeploy | None, deploy: DesiredDeploy, plans: Sequence[DeployPlan], before: AppliedDeploy | None
 ) -> AppliedDeploy | None:
-    """``entry`` with what its deploy owns. ``plans``: before and after it ran; what it began before it failed is its
-    own, too."""
+    """``entry`` with what its deploy owns. ``plans``: those made before and after it ran. A deploy that failed also
+    owns what it began."""
     owned = owned_by(deploy, plans, before)
     if entry is None:
         return AppliedDeploy("", owned=tuple(sorted(owned))) if owned else None

@@ -35,24 +35,24 @@ MESSAGES_TOLD = 3
 
 @dataclass(slots=True, eq=False)
 class HostPolicies:
-    """The policies of the commit aimed at, asked about the plans of one host. Where nothing would change, and where
-    there are no policies, nothing is asked and no interpreter is started. ``tree`` gives the commit's files."""
+    """The policies of the commit aimed at, asked about the plans of one host. If nothing would change, or there are no
+    policies, nobody asks them and no interpreter starts. ``tree`` returns the commit's files."""
 
     tree: Callable[[], Tree]
     state: DesiredState
     inventory: str
     groups: tuple[str, ...]
     warned: tuple[str, ...] = ()
-    """What the rules warn of, in words."""
+    """The warnings of the rules, in words."""
     failure: InventoryError | None = None
-    """Why they could not be asked."""
+    """The reason why the rules could not be asked; None if they could."""
     _policies: Policies | None = None
     _plan: Plan | None = None
     _asked_removals: PolicyPlan = field(default_factory=PolicyPlan)
     _removal_denials: tuple[RuleMessage, ...] = ()
 
     def deploy_holds(self, plan: Plan) -> dict[str, Hold]:
-        """By deploy, the hold on it."""
+        """The holds of the rules on deploys, by deploy. If the rules cannot be asked, every deploy has one."""
         self._plan = plan
         if plan.in_sync:
             return {}
@@ -64,8 +64,8 @@ class HostPolicies:
         return _deploy_holds(self.state, denials)
 
     def hold_now(self, planned: DeployPlan) -> Hold | None:
-        """The hold on a deploy whose turn has come: the rules are asked again unless they would be told the same
-        changes of it as with the plan."""
+        """The hold on a deploy whose turn has come. None without one, and if its changes are as in the plan:
+        ``deploy_holds`` has answered for those. Else the rules are asked again."""
         if self._plan is None or planned.in_sync:
             return None
         before = next((each for each in self._plan.deploys if each.deploy == planned.deploy), None)
@@ -75,8 +75,8 @@ class HostPolicies:
         return self.deploy_holds(replace(self._plan, deploys=(*others, planned))).get(planned.deploy)
 
     def hold_denied(self, leaving: Leaving) -> Leaving:
-        """``leaving`` with a hold on each removal and departure that the rules deny. They are asked anew only where
-        something else is to be removed than the last time."""
+        """``leaving`` with a hold on each removal and departure that the rules deny. They are asked again only if the
+        removals differ from those of the last time."""
         removals = _removal_input(leaving)
         if not removals.removes:
             return leaving
@@ -90,8 +90,8 @@ class HostPolicies:
         return _with_holds(leaving, self.state, self._removal_denials)
 
     def hold_named(self, leaving: Leaving) -> Leaving:
-        """``leaving`` with a hold on each removal that the last answer of ``hold_denied`` denies by its key. Nothing
-        less keeps access: not what a rule says of something else, nor rules that cannot be asked."""
+        """``leaving`` with a hold on each removal that the last answer of ``hold_denied`` denies by its key. No other
+        denial keeps anybody's access: neither a denial of something else, nor rules that cannot be asked."""
         named: dict[str, list[str]] = {}
         for finding in self._removal_denials:
             named.setdefault(finding.resource, []).append(finding.message)
@@ -101,7 +101,8 @@ class HostPolicies:
         return replace(leaving, removals=tuple(held))
 
     def _ask_rules(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
-        """What the rules deny of ``plan``; what they warn of is added to ``warned``. Raises InventoryError."""
+        """The denials of ``plan`` by the rules; their warnings are added to ``warned``. Raises InventoryError if the
+        rules cannot be asked."""
         self._policies = self._policies or policies_of(self.tree())
         if not self._policies.modules:
             return ()
@@ -121,7 +122,7 @@ class HostPolicies:
 def policy_input(
     state: DesiredState, *, inventory: str, groups: tuple[str, ...], plan: PolicyPlan | None = None
 ) -> PolicyInput:
-    """What the rules are told of a host. Secrets stand in it as templates ask for them."""
+    """The input of the rules for one host. In place of a secret it has the template that asks for it."""
     return PolicyInput(
         host=state.host,
         inventory=inventory,
@@ -165,7 +166,7 @@ def _change_input(plan: Plan) -> PolicyPlan:
 
 
 def _removal_input(leaving: Leaving) -> PolicyPlan:
-    """What of ``leaving`` goes."""
+    """The removals and departures of ``leaving``, for the rules; without what stays on the host."""
     return PolicyPlan(
         removals=tuple(
             PolicyRemoval(
@@ -201,8 +202,8 @@ def _changes(changes: Iterable[Change]) -> tuple[PolicyChange, ...]:
 
 
 def _deploy_holds(state: DesiredState, denials: Iterable[RuleMessage]) -> dict[str, Hold]:
-    """By deploy, why it may not run: what a rule says of it, or of no deploy that there is; or a deploy that it needs
-    may not."""
+    """The holds on deploys that the rules deny, by deploy. A denial that is about no deploy of ``state`` holds all of
+    them. A deploy that needs a held one is held too."""
     told: dict[str, list[str]] = {}
     for finding in denials:
         about = [deploy.name for deploy in state.deploys if _is_about(finding, deploy)]
@@ -217,8 +218,12 @@ def _deploy_holds(state: DesiredState, denials: Iterable[RuleMessage]) -> dict[s
 
 
 def _with_holds(leaving: Leaving, state: DesiredState, denials: Iterable[RuleMessage]) -> Leaving:
-    """``leaving`` with a hold on what the rules deny: what they say of a removal, of the deploy that it came from, or
-    of nothing that there is. An ``on_remove`` may remove whatever came with its deploy, so one waits for the other."""
+    """``leaving`` with a hold on what the rules deny.
+
+    A denial that names a deploy holds all that came from it. One that names a resource holds its removal; if the deploy
+    of that resource has an ``on_remove``, it holds that too, and all else that came from the deploy: an ``on_remove``
+    may remove any of it. A denial that is about neither these nor a deploy of ``state`` holds everything.
+    """
     everything: list[str] = []
     resources: dict[str, list[str]] = {}
     deploys: dict[str, list[str]] = {}
@@ -246,7 +251,7 @@ def _with_holds(leaving: Leaving, state: DesiredState, denials: Iterable[RuleMes
 
 
 def _policy_hold(said: Iterable[str]) -> Hold | None:
-    """The hold for what rules ``said``; None for nothing."""
+    """The hold for the messages that rules ``said``; None without any."""
     messages = list(dict.fromkeys(said))
     return Hold(HoldKind.POLICY, some(messages, MESSAGES_TOLD)) if messages else None
 

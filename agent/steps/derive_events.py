@@ -1,7 +1,7 @@
 """derive_events: turns the account of a cycle into the events worth remembering. Pure.
 
-What happened is told each time. What merely stands (a problem, a change that is held) is told when it begins and
-when it ends, not every minute.
+What happened is told each time. What lasts (a problem, a held change) is told when it begins, not every minute; one
+event tells when none of it is left.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FATES = {
 }
 
 _KEYS_TOLD = 5
-"""Of the resources that one hold keeps; the report has them all."""
+"""Keys in the event of one hold; the report has them all."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -46,8 +46,8 @@ Times = Mapping[Milestone, int]
 def derive_events(
     account: Account, before: Applied, told: Collection[str], now: int
 ) -> tuple[tuple[Event, ...], tuple[str, ...]]:
-    """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
-    times = {stage: account.times.get(stage, now) for stage in Milestone}  # the end, where nobody noted
+    """The events of this cycle, and the fingerprints of what lasts. The next cycle is given these as ``told``."""
+    times = {stage: account.times.get(stage, now) for stage in Milestone}  # the end, where the cycle did not get there
     rollback = account.rollback
     events: list[Event] = []
     if rollback is not None and rollback.attempted is not None:
@@ -76,8 +76,8 @@ def derive_events(
 
 
 def _mark(event: Event) -> str:
-    """Fingerprint of what stands, by its subject where it has one. Else its message counts, but for digits: they may
-    be the milliseconds that a connection took."""
+    """Fingerprint of an event that lasts. The message counts only if the event has no subject, and without its digits:
+    they may be the milliseconds that a connection took."""
     return digest_of([event.kind, event.deploy, event.resource, event.subject or _NUMBER.sub("#", event.message)])[:16]
 
 
@@ -122,7 +122,8 @@ def _result(result: OperationResult, change: Change | None, kind: str, at: int) 
 
 
 def _told_by(result: OperationResult) -> str:
-    """The line that says why first, for that is all that leaves the host; then everything."""
+    """The error of an operation. The line that says why comes first, because only that leaves the host; then everything
+    else that the operation printed."""
     error, output = result.error.strip(), result.output.strip()
     why = (error or output or "no output").splitlines()[-1].strip()
     whole = "\n".join(part for part in (output, error) if part and part != why)

@@ -1,8 +1,8 @@
-"""evidence: what else happened on this host while something on it was changed by hand. Offered as evidence, not proof.
+"""evidence: finds what else happened on this host while something on it was changed by hand. It is evidence, not proof.
 
-The daemon writes down what it saw change, and between which moments (``trace.suspicion``). Where a plan then finds
-drift, that window of the package manager's log and of the journal (sudo, su, logins) is shown with it. It stays on the
-host, in the events: a command line may hold a password.
+The daemon writes down what it saw change, and between which moments (``trace.suspicion``). If a plan then finds drift,
+the event shows the lines of that time from the package manager's log and from the journal (sudo, su, logins). They stay
+on the host, in the events: a command line may hold a password.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from agent.system.process import run
 from agent.trace.suspicion import Suspicion, read
 
 LINES_MOST = 10
-"""Of each source, the last ones."""
+"""Lines of each source: its last ones."""
 
 WIDTH = 200
 """Characters of a line."""
 
 BEFORE_S = 2
-"""Logs have whole seconds, and a program is logged before it does its work."""
+"""Seconds to look further back: logs have whole seconds, and name a program before it does its work."""
 
 JOURNAL_TIMEOUT_S = 20.0
 
@@ -38,7 +38,7 @@ _TAIL = 256 * 1024
 
 
 def evidence_of(account: Account, paths: Paths) -> tuple[str, ...]:
-    """Return the lines where a plan of this cycle found drift; the suspicion is over either way."""
+    """Return the lines if a plan of this cycle found drift, else none. The suspicion is deleted either way."""
     suspicion = read(paths.suspicion)
     paths.suspicion.unlink(missing_ok=True)
     drifted = any(change.cause is Cause.DRIFT for planned in account.planned for change in planned.changes)
@@ -57,7 +57,8 @@ def evidence(suspicion: Suspicion, logs: Sequence[Path] = _LOGS) -> tuple[str, .
 
 
 def _seen(subject: str, answer: str) -> str:
-    """What was changed, when and whose it is now, by an answer about a path (``trace.answers``)."""
+    """The line for a path: when it and its content were changed, and who owns it now. ``answer``: that of a question
+    about it (``trace.answers``)."""
     fields = answer.split(" ")
     if answer == "-":
         return f"{subject}: gone"
@@ -69,7 +70,8 @@ def _seen(subject: str, answer: str) -> str:
 
 
 def _logged(log: Path, since: float, until: float) -> list[str]:
-    """The lines of a package manager's log from between these moments; its times are local, to the second."""
+    """The last lines of a package manager's log between two moments, in seconds since the epoch. The log has local
+    times, to the second."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL))

@@ -1,4 +1,4 @@
-"""Turns the remote into the newest ``Commit`` of the branch that this host follows; nobody has judged it yet."""
+"""fetch: turns the remote into the newest ``Commit`` of the branch that this host follows. Nobody has judged it yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.domain.memory import TrustRecord
 from agent.system.git import Mirror
 
 TAGS_LIMIT: Final = 50
-"""Tags of one range that are looked at, the newest first; more are not a release but an attack."""
+"""Tags of one range that the agent looks at, the newest first; more are not a release but an attack."""
 
 
 class Followed(Protocol):
@@ -30,8 +30,10 @@ class Followed(Protocol):
 
 
 def fetch(mirror: Mirror, settings: Followed, record: TrustRecord, accepts: Accepts) -> Commit:
-    """One cheap question when nothing is new. Where tags are accepted, with the tags that the remote offers and that
-    count; those on the way from the last trusted commit to the new one are in the mirror then.
+    """Return the newest commit of the branch. When nothing is new, the agent asks the remote one cheap question.
+
+    If fleet.yaml accepts tags, the commit has those that the remote offers and that count. The mirror then holds the
+    tags between the last trusted commit and the new one, at most ``TAGS_LIMIT``.
 
     ``record``: what was trusted last. Raises SourceError; SettingsError when remote or branch cannot be one.
     """
@@ -42,7 +44,7 @@ def fetch(mirror: Mirror, settings: Followed, record: TrustRecord, accepts: Acce
     later = accepts(since)
     if since is None or not later.tags or not mirror.descends(commit.sha, since):
         return commit
-    if not accept.tags:  # only now is it here, and says so
+    if not accept.tags:  # only now is ``since`` here, and its fleet.yaml accepts tags
         commit = mirror.fetch(settings.remote, settings.branch, tags=True)
     offered = tuple(tag for tag in commit.tags if later.takes(tag.name))
     line = {sha: place for place, sha in enumerate(mirror.first_parent_range(since, commit.sha))} if offered else {}

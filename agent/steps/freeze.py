@@ -1,4 +1,4 @@
-"""freeze: turns the commit trusted last into the reason to touch nothing, where whoever signed it counts no more."""
+"""freeze: turns the commit trusted last into the reason to touch nothing, if whoever signed it is no longer trusted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from agent.system.git import Mirror
 
 
 class SignerStanding(StrEnum):
-    """Whether whoever vouched for the commit trusted last still counts."""
+    """The standing of the signer of the commit trusted last."""
 
     COUNTS = "counts"
     EXPIRED = "expired"
-    """Named still, by a key that has expired: what it signed before stays in force."""
+    """The signer is still named, but the key has expired: what it signed before stays in force."""
     REVOKED = "revoked"
-    """Named neither by the host's anchors nor by that commit."""
+    """Neither the host's anchors nor that commit name the signer."""
     UNSIGNED = "unsigned"
-    """It was trusted while nobody was asked."""
+    """The host trusted the commit while it asked for no signatures."""
     UNKNOWN = "unknown"
     """Signatures cannot be checked here."""
 
@@ -33,13 +33,13 @@ _STANDINGS = {
     ProblemKind.EXPIRED_KEY: SignerStanding.EXPIRED,
     ProblemKind.WRONG_SIGNER: SignerStanding.REVOKED,
 }
-"""By why whoever vouched for it does not count."""
+"""The standing, by the kind of the refusal."""
 
 
 def revoked(
     record: TrustRecord, *, mirror: Mirror, inventory: str, mode: TrustMode, anchors: Path, now: int
 ) -> TrustError | None:
-    """Why this host is frozen; None where it is not. Raises SourceError where the commit cannot be read."""
+    """The error for a host that is frozen; None if it is not. Raises SourceError where the commit cannot be read."""
     if record.last is None or mode is TrustMode.UNSIGNED:
         return None
     found, why = standing(record, record.last, SignatureVerifier(mirror, inventory, read_anchors(anchors), now))
@@ -55,7 +55,8 @@ def revoked(
 
 
 def standing(record: TrustRecord, last: str, judge: SignatureVerifier) -> tuple[SignerStanding, str]:
-    """Whether who vouched for ``last``, the commit trusted last, counts now, and if not, why."""
+    """The standing of the signer of ``last``, the commit trusted last, and the reason, which is empty if the signer
+    counts."""
     try:
         judge.in_force(record, last)
     except TrustError as error:
@@ -67,7 +68,8 @@ def standing(record: TrustRecord, last: str, judge: SignatureVerifier) -> tuple[
 
 
 def _counted(judge: SignatureVerifier, record: TrustRecord, last: str) -> bool:
-    """Whether the same keys vouched for it when it was trusted: certificates do not say that they have expired."""
+    """True if the same keys vouched for the commit when it was trusted. The refusal of an expired certificate does not
+    say that it has expired."""
     try:
         replace(judge, now=record.at).in_force(record, last)
     except TrustError:

@@ -1,8 +1,8 @@
 """gate: turns a host's windows and the moment into what may not begin now, and when it may. Pure; zones are handed in.
 
-The windows are those of the newest trusted commit that can be read. A host that none of them names is always open. What
-begins must have as much left of the window as a deploy and the look at the host behind it may take. Of windows that say
-different things about drift the stricter one counts.
+The windows are those of the newest trusted commit that can be read. A host that none of them names is always open. A
+change may begin only if what is left of the window is as long as a deploy and the look at the host after it may take.
+If windows differ about drift, the stricter one counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from agent.domain.window import Window, calendar, next_start
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What holds the changes that Git newly wants, and what holds repairs."""
+    """The hold on the changes that Git newly wants (``intended``), and the hold on repairs (``drift``). None: they may
+    begin."""
 
     intended: Hold | None = None
     drift: Hold | None = None
@@ -27,7 +28,8 @@ OPEN = Gate()
 
 
 def gate(windows: Sequence[Window], *, budget_s: int, now: int, zone: Callable[[str], tzinfo]) -> Gate:
-    """``budget_s``: what must be left of a window. ``zone`` raises ValueError for a name it does not know."""
+    """The gate at the moment ``now``, in seconds since the epoch. ``budget_s``: the seconds that must be left of a
+    window. ``zone`` returns a time zone by its name, and raises ValueError for an unknown one."""
     if not windows:
         return OPEN
     hold = _hold(windows, budget_s, now, zone)
@@ -38,7 +40,7 @@ def _hold(windows: Sequence[Window], budget_s: int, now: int, zone: Callable[[st
     try:
         openings = calendar(windows, now, zone)
     except ValueError as error:
-        # A window that nobody can tell the time of is not an open one.
+        # A window whose times cannot be told is not open.
         return Hold(HoldKind.WINDOW, f"its windows cannot be told: {error}")
     start = next_start(openings, now, budget_s)
     if start == now:

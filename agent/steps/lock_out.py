@@ -1,7 +1,8 @@
-"""lock_out: keeps out whoever the newest commit wants absent, also while the host is on an older one. Pure.
+"""lock_out: keeps out whoever the newest commit wants absent, also while the host is on an older commit. Pure.
 
-A commit that does harm is taken back, and with it all that it wanted; but for one thing: whom it locks out on purpose
-stays locked out. Who is merely no longer in it may be missing by mistake, and is not meant here.
+When a commit does harm, the host goes back to an older one. The accounts that the harmful commit wants absent stay
+absent all the same: it locked them out on purpose. An account that it merely no longer names may be missing by mistake;
+that stays as the older commit wants it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _ACCOUNTS = "accounts"
 
 
 def kept_out(older: DesiredState, newest: DesiredState) -> DesiredState:
-    """``older`` with the accounts absent that ``newest`` says are to be absent."""
+    """``older``, with those of its accounts absent that ``newest`` wants absent."""
     leavers = {
         resource.key: (resource, _accounts(deploy).get(resource.key.removeprefix("user:")))
         for deploy in newest.deploys

@@ -1,8 +1,8 @@
-"""Whether a commit is meant for the branch that this host follows.
+"""meant: checks that a commit is meant for the branch that this host follows.
 
-A signature says who made a commit, not what for: whoever can push could put a branch on a colleague's signed work that
-was never to run there. So the commit that moves the branch says it (trailer ``Hostwright-Branch: NAME``), or the host
-must not have seen it on another branch before::
+A signature says who made a commit, not for which branch. Whoever can push could move a branch to a colleague's signed
+work that was never to run there. So the commit that moves the branch must name it (trailer ``Hostwright-Branch:
+NAME``), or the host must not have seen that commit on another branch before::
 
     last ──── a ──── tip      tip: names this branch                          taken
                               nearest trailer of tip, a names others only     refused
@@ -35,8 +35,11 @@ _MOVE = (
 def require_meant(
     line: Sequence[str], *, mirror: Mirror, branch: str, rule: BranchRule, seen: Mapping[str, str]
 ) -> None:
-    """``line``: the commits behind the one trusted last, oldest first, each of them signed. ``seen``: by commit, on
-    which other branch the host saw it before. Raises TrustError, kind ``other-branch``."""
+    """Raise TrustError, kind ``other-branch``, if the last commit of ``line`` is not meant for ``branch``.
+
+    ``line``: the commits after the one trusted last, oldest first, each of them signed. ``seen``: by commit, the other
+    branch on which the host saw it before.
+    """
     tip = line[-1]
     if branch in (named := _named(mirror, tip)):
         return
@@ -57,21 +60,22 @@ def require_meant(
 
 
 def followed(settings: Followed) -> str:
-    """What a host follows, in a word: what it saw while it followed something else does not count."""
+    """Digest of the remote and branch that a host follows. What it saw while it followed something else does not
+    count."""
     return digest_of([settings.remote, settings.branch])
 
 
 def seen_before(known: Sightings | None, others: Mapping[str, str], *, in_service: bool) -> Mapping[str, str]:
-    """By commit, the branch on which the host saw it before now. A host in service that has lost what it saw counts
-    what the ``others`` are at now as seen before."""
+    """The branch on which the host saw each commit before now, by commit. If a host in service has lost that, the
+    commits that the ``others`` are at now count as seen before."""
     if known is None:
         return {sha: branch for branch, sha in others.items()} if in_service else {}
     return known.branches
 
 
 def sight(known: Sightings, others: Mapping[str, str], *, mirror: Mirror, since: str | None) -> Sightings:
-    """What the host knows from now on of the ``others``, the branches that it does not follow and the commits that
-    they are at; ``since``: the commit trusted last, whose history is of no interest."""
+    """``known`` with the new commits on the ``others``: the branches that the host does not follow, and the commits
+    that they are at. ``since``: the commit trusted last; its history is left out."""
     branches = {branch: sha for branch, sha in others.items() if not takes_reports(branch)}
     fresh = {branch: sha for branch, sha in branches.items() if sha not in known.branches}
     return known.after(mirror.behind(fresh, since), branches.values()) if fresh else known
@@ -89,5 +93,5 @@ def _listed(names: Collection[str]) -> str:
 
 
 def takes_reports(branch: str) -> bool:
-    """Whether hosts put their reports there: of those nobody ever signs anything as a commit."""
+    """True for a branch that takes the hosts' reports. Nobody ever signs a commit there."""
     return branch == "status" or branch.startswith("status-")

@@ -12,13 +12,13 @@ from agent.inventory.source import open_source
 
 
 def identities_of(tree: Tree, inventory: str) -> Mapping[str, str]:
-    """The public lines of the hosts that are admitted."""
+    """The public lines of the admitted hosts, by host."""
     found, _ = admitted(tree, inventory)
     return {host: identity.ssh for host, identity in found.items()}
 
 
 def hosts_of(tree: Tree, inventory: str) -> frozenset[str] | None:
-    """The hosts of an inventory; None where nobody can tell."""
+    """The hosts of an inventory; None if it cannot be read."""
     try:
         return read_host_names(open_source(tree, inventory))
     except HostwrightError:

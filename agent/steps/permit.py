@@ -20,33 +20,33 @@ NOT_IDEMPOTENT = Hold(
 _TRIED_OR_NEVER = frozenset(
     {HoldKind.OBSERVE, HoldKind.NOT_IDEMPOTENT, HoldKind.BACKOFF, HoldKind.NOT_ADMITTED, HoldKind.LACKING}
 )
-"""Holds of what has been tried already, or never is to be."""
+"""Kinds of holds on a deploy that has been tried already, or is not to be tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class PermitRules:
-    """What holds changes on this host now: all of them (suspended), those of some deploys, or those of
-    some causes."""
+    """The holds on changes of this host now: on all of them (suspended), on those of some deploys, or on those of some
+    causes."""
 
     everything: Hold | None = None
     deploys: Mapping[str, Hold] = field(default_factory=dict)
     gate: Gate = OPEN
     failing: Mapping[str, str] = field(default_factory=dict)
-    """By deploy, how often and of what it failed before, as it is now."""
+    """By deploy, how often it failed with its present digest, and why."""
     denied: Mapping[str, Hold] = field(default_factory=dict)
-    """By deploy, what the policies say against it."""
+    """By deploy, the hold of the policies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """For one deploy: the resources it may change, or the hold on all of it."""
+    """The resources that one deploy may change, or the hold on all of it."""
 
     allowed: frozenset[str]
     hold: Hold | None = None
 
     @property
     def put_off(self) -> bool:
-        """Whether it is held by a moment (a window, a suspension) that passes by itself, and has not been tried."""
+        """True if the deploy has not been tried, and its hold is one that passes by itself (a window, a suspension)."""
         return self.hold is not None and self.hold.kind not in _TRIED_OR_NEVER
 
 
@@ -59,8 +59,8 @@ def permit_rules(
     waits_for_backoff: bool,
     gate: Gate = OPEN,
 ) -> PermitRules:
-    """The rules of this moment. ``waits_for_backoff``: whether a deploy that failed waits for its backoff to end; in a
-    person's cycle it does not."""
+    """The rules at the moment ``now``. ``waits_for_backoff``: True if a deploy that failed waits for the end of its
+    backoff; in a person's cycle it does not."""
     holds: dict[str, Hold] = {}
     failing: dict[str, str] = {}
     for deploy in state.deploys:
@@ -73,7 +73,7 @@ def permit_rules(
         elif waits_for_backoff and attempt is not None and attempt.waits(now):
             holds[deploy.name] = Hold(HoldKind.BACKOFF, f"{attempt.told}; will be tried again", attempt.not_before)
         else:
-            # What needs a deploy that waits to be tried again waits with it.
+            # A deploy waits with one that it needs and that waits for its backoff.
             waiting = [name for name in deploy.needs if name in holds and holds[name].kind is HoldKind.BACKOFF]
             if waiting:
                 first = holds[waiting[0]]
@@ -84,7 +84,7 @@ def permit_rules(
 
 
 def permit(plan: Plan, rules: PermitRules) -> PermittedPlan:
-    """Every change of ``plan`` allowed, or held with its reason."""
+    """``plan`` with each change allowed, or held with its reason."""
     wanted = [deploy for deploy in plan.deploys if not deploy.in_sync]
     judgements = {deploy.deploy: permit_deploy(deploy, rules) for deploy in wanted}
     holds = {name: judged.hold for name, judged in judgements.items() if judged.hold is not None}
@@ -103,7 +103,8 @@ def permit(plan: Plan, rules: PermitRules) -> PermittedPlan:
 
 
 def permit_deploy(deploy: DeployPlan, rules: PermitRules) -> Permission:
-    """The rules over one deploy; asked again while applying, when what it wants has become clear."""
+    """The permission of one deploy by the ``rules``. ``apply`` asks for it again when the deploy's turn has come: only
+    then all of its changes may be known."""
     name = deploy.deploy
     hold = rules.everything or rules.deploys.get(name) or rules.denied.get(name) or deploy.waits
     hold = hold or _shut(deploy, rules.gate)
@@ -117,7 +118,7 @@ def permit_deploy(deploy: DeployPlan, rules: PermitRules) -> Permission:
 
 
 def _shut(deploy: DeployPlan, gate: Gate) -> Hold | None:
-    """What keeps this deploy from beginning now, outside a window. What is unknown until applied may be anything."""
+    """The hold of the gate on this deploy; None if it may begin. What is unknown until applied counts as intended."""
     causes = {change.cause for change in deploy.possible} - {Cause.NOT_IDEMPOTENT}
     if deploy.unknown is not None or Cause.INTENDED in causes:
         return gate.intended

@@ -23,9 +23,9 @@ def make_plan(
     made: Made | None = None,
     earlier: Plan | None = None,
 ) -> Plan:
-    """The plan for ``state``, whose files lie at ``root``. ``made``: what this cycle has changed so far. ``earlier``: a
-    plan of this cycle; what would be found as it was then is not looked at again. Raises DeployError when the
-    engine itself fails."""
+    """The plan for ``state``, whose files lie at ``root``. ``made``: the changes of Git that this cycle has made so
+    far. ``earlier``: a plan of this cycle; the engine does not look again at what it would find as it was then. Raises
+    DeployError when the engine itself fails."""
     pending = False
     made = made or Made()
     plans: dict[str, DeployPlan] = {}
@@ -38,7 +38,7 @@ def make_plan(
         planned = classify(deploy, found, applied, interrupted, made)
         planned = waiting_with(deploy, planned, plans)
         if planned.error is not None and pending:
-            # What it looks for may be what an earlier deploy is about to create.
+            # An earlier deploy may be about to create what this one looks for.
             planned = DeployPlan(deploy=planned.deploy, unknown=planned.error, moved=planned.moved)
         elif pending:
             planned = replace(planned, changes=tuple(map(_perhaps, planned.changes)))
@@ -49,7 +49,7 @@ def make_plan(
 
 
 def waiting_with(deploy: DesiredDeploy, planned: DeployPlan, others: Mapping[str, DeployPlan]) -> DeployPlan:
-    """``planned``, waiting for a secret where one of the ``others`` that it needs does."""
+    """``planned`` with a hold if it needs a deploy that waits for a secret. ``others``: plans by deploy."""
     if planned.in_sync or planned.waits is not None or planned.error is not None:
         return planned
     for name in deploy.needs:
@@ -60,7 +60,7 @@ def waiting_with(deploy: DesiredDeploy, planned: DeployPlan, others: Mapping[str
 
 
 def _perhaps(change: Change) -> Change:
-    """What is refused now may be what an earlier deploy is about to make possible."""
+    """``change`` as unknown until applied if it is refused now: an earlier deploy may be about to make it possible."""
     if not change.wanted.refused:
         return change
     return replace(change, wanted=replace(change.wanted, operation=f"unknown until applied: {change.wanted.operation}"))
@@ -73,7 +73,8 @@ def classify(
     interrupted: frozenset[str],
     made: Made,
 ) -> DeployPlan:
-    """What the engine found of one deploy, with the cause of each change. ``made``: what may have set it off."""
+    """The plan of one deploy: what the engine ``found``, with the cause of each change. ``made``: the changes of Git
+    that may have set it off."""
     before = applied.get(deploy.name)
     moved = before is None or before.digest != deploy.digest
     if found.error is not None:
@@ -112,6 +113,7 @@ def classify(
 
 
 def _applied(before: AppliedDeploy, key: str, found: FoundDeploy) -> str:
-    """The digest that ``key`` was last applied with; while its secret waits, without that."""
+    """The digest with which ``key`` was last applied. While its secret is lacking: the digest with which it was applied
+    without the secret, if it was."""
     partly = before.partly.get(key) if key in found.waiting else None
     return partly or before.resources.get(key, before.digest)

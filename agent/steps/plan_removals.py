@@ -5,7 +5,7 @@
     there before the agent                released: left, and can be given back
     what Git said should not be           removed, whoever created it: that is owed until it is done
 
-A commit has to say so (its trailer ``Hostwright-Prune: allow``) when much is to go at once, or when the cause may be a
+A commit has to allow it (trailer ``Hostwright-Prune: allow``) when much is to go at once, or when the cause may be a
 typo: a host or a group that has vanished.
 """
 
@@ -36,25 +36,25 @@ TRAILER = "Hostwright-Prune"
 ALLOW = "allow"
 
 ALWAYS_FEW = 5
-"""Things that may go at once however small a ledger is: a file may go with its folder, a user with a group."""
+"""Removals that are allowed at once, however small the ledger: a file may go with its folder, a user with a group."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalRules:
-    """What may keep resources on the host. ``idle``: by name, deploys for which there may be no host only by mistake,
-    and how that came. ``limit``: how many may go at once."""
+    """The reasons to keep resources on the host. ``idle``: by name, deploys that may be without a host only by mistake,
+    and how that came about. ``observed``: deploys in ``mode: observe``. ``limit``: the most removals at once."""
 
     waits: str = ""
-    """Why this is no cycle to remove anything in."""
+    """The reason why this cycle removes nothing; empty if it may."""
     bare: str = ""
-    """How it came that the host is given no deploy at all."""
+    """The reason why the host is given no deploy at all; empty if it has one."""
     idle: Mapping[str, str] = field(default_factory=dict)
     observed: Collection[str] = ()
     limit: int = 0
     waiting: Mapping[str, Hold] = field(default_factory=dict)
-    """By deploy, why its ``on_remove`` is not run now."""
+    """By deploy, the hold on its ``on_remove``, and on what came from the deploy."""
     allowed: bool = False
-    """A commit has said so."""
+    """True if a commit allows all of it."""
 
 
 def plan_removals(
@@ -73,12 +73,12 @@ def plan_removals(
     waiting: Mapping[str, Hold] = MappingProxyType({}),
     departed: Collection[str] = (),
 ) -> Leaving:
-    """What of this host has left Git, and what is to become of it.
+    """The resources and deploys of this host that have left Git, each with what is to become of it and its hold.
 
     ``wanted``: keys of what its deploys want (``record.wanted_by``). ``before`` has the deploys that were there before.
-    ``idle`` says which deploys may have left by mistake (``Environment.idle``). ``hold_denied`` holds what the policies
-    are against. ``waits`` says why nothing is to be removed now, ``waiting`` why what a deploy said is to be run when
-    it has left is not run now; ``departed``: where it has been.
+    ``idle``: the deploys that may have left by mistake (``Environment.idle``). ``hold_denied`` adds the holds of the
+    policies. ``waits``: the reason why nothing is to be removed now. ``waiting``: by deploy, the hold on its
+    ``on_remove``. ``departed``: the deploys whose ``on_remove`` has run.
     """
     entries = ledger.entries()
     pending = {name: applied for name, applied in before.deploys.items() if name not in departed}
@@ -98,7 +98,7 @@ def removal_rules(
     entries: Iterable[LedgerEntry],
     waiting: Mapping[str, Hold],
 ) -> RemovalRules:
-    """The rules of this moment; of ``entries`` those count that could ever be removed."""
+    """The rules of this moment. The limit is a share of the ``entries`` that deploys created and still own."""
     created = (each for each in entries if (each.origin, each.standing) == (Origin.CREATED, Standing.OWNED))
     ours = sum(1 for entry in created if entry.deploy != BOOTSTRAP)
     return RemovalRules(
@@ -118,13 +118,13 @@ def find_removals(
     wanted: Collection[str],
     look: Callable[[str], Seen | None],
 ) -> Leaving:
-    """What has left Git, in the order in which it is to go. ``look`` says what is there of a resource now; it raises
-    OSError, DeployError."""
+    """The resources and deploys that have left Git, in the order in which they are to go. ``look`` returns the present
+    state of a resource; it raises OSError, DeployError."""
     names = {deploy.name for deploy in state.deploys}
     gone = [
         entry
         for entry in entries
-        # What is to be absent and could not go at once is still wanted so.
+        # Git wants it absent, and it could not go at once: it is still to go.
         if (entry.key not in wanted or (entry.owed and entry.settled)) and entry.deploy != BOOTSTRAP
     ]
     removals = (_removal(entry, wanted, look) for entry in sorted(gone, key=lambda entry: removal_rank(entry.key)))
@@ -139,10 +139,10 @@ def find_removals(
 
 
 def hold_removals(leaving: Leaving, rules: RemovalRules) -> Leaving:
-    """``leaving`` with what holds each of it. Pure."""
+    """``leaving`` with the hold on each removal and departure. Pure."""
     leaving = _held(leaving, lambda deploy: _hold(deploy, rules))
     permitted = leaving.permitted
-    # What could not be removed when that was tried has been counted then.
+    # A removal that failed when it was tried has been counted then.
     new = [each for each in permitted.removals if each.fate is Fate.REMOVE and not each.reason and not each.entry.owed]
     going = len(permitted.departures) + len(new)
     if going <= rules.limit or rules.allowed:
@@ -152,7 +152,7 @@ def hold_removals(leaving: Leaving, rules: RemovalRules) -> Leaving:
 
 
 def _held(leaving: Leaving, hold: Callable[[str], Hold | None]) -> Leaving:
-    """``leaving`` with the hold on each deploy, where nothing holds what came from it already."""
+    """``leaving`` with ``hold`` of a deploy on all that came from it, unless it has a hold already."""
     return Leaving(
         tuple(
             each if each.fate is Fate.FORGET else replace(each, hold=each.hold or hold(each.entry.deploy))
@@ -163,9 +163,12 @@ def _held(leaving: Leaving, hold: Callable[[str], Hold | None]) -> Leaving:
 
 
 def allows(mirror: Mirror, inventory: str, *, aimed: str, settled: str | None) -> bool:
-    """Whether the commit aimed at says that all may go, or one of its first-parent line since the commit ``settled``,
-    at which last nothing was left to remove. That one speaks for what had left by then: it counts while nothing is
-    another since that a deploy can come from."""
+    """True if the commit aimed at allows that all goes, or a commit of its first-parent line since ``settled``, the
+    last one at which nothing was left to remove.
+
+    Such an earlier commit speaks only for what had left by then. So it counts only while all files that deploys come
+    from are the same in it and in the commit aimed at.
+    """
     commits = [aimed]
     if settled is not None and mirror.descends(aimed, settled):
         commits += [sha for sha in mirror.first_parent_range(settled, aimed) if sha != aimed]
@@ -180,7 +183,7 @@ def allows(mirror: Mirror, inventory: str, *, aimed: str, settled: str | None) -
 
 
 def _sources(mirror: Mirror, inventory: str, sha: str) -> frozenset[Entry]:
-    """The files of a commit that say what a host is given: all in folders but those of other inventories."""
+    """The files of a commit that decide what a host is given: those in folders, without other inventories."""
     return frozenset(
         entry
         for entry in mirror.tree(sha).entries()
@@ -190,12 +193,12 @@ def _sources(mirror: Mirror, inventory: str, sha: str) -> frozenset[Entry]:
 
 
 def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], Seen | None]) -> Removal | None:
-    """What is to become of it; None where that has become of it already."""
+    """The removal of what ``entry`` stands for; None if nothing is left to do about it."""
     kind = kind_named(entry.kind)
     if kind is None or entry.standing is Standing.RELEASED:
         return None
     if any(other in wanted for other in same_place(entry.key)):
-        return Removal(entry, Fate.FORGET)  # Something else is wanted at its path, and has its past.
+        return Removal(entry, Fate.FORGET)  # Something else is wanted at its path, and its entry has this one's past.
     owed = entry.owed and _known_before(entry) is not None
     if entry.origin is Origin.ADOPTED and not owed:
         return Removal(entry, Fate.RELEASE)
@@ -221,13 +224,13 @@ def _changed_since_owed(entry: LedgerEntry, now: Seen) -> str:
 
 
 def _known_before(entry: LedgerEntry) -> Mapping[str, JSON] | None:
-    """How it was when Git said that it should not be, as far as that is known; None where nobody knows."""
+    """The last known state of what is owed a removal; None if nobody could look at it."""
     state = entry.left if entry.left is not None else entry.before
     return state if state is not None and UNSEEN not in state else None
 
 
 def _hold(deploy: str, rules: RemovalRules) -> Hold | None:
-    """What holds whatever came from ``deploy``."""
+    """The hold on all that came from ``deploy``; None if it may go."""
     if rules.waits:
         return Hold(HoldKind.PRUNE_WAITS, rules.waits)
     if deploy in rules.observed:

@@ -10,17 +10,17 @@ from agent.domain.health import Health, Symptom, Vitals
 from agent.system import host, systemd
 
 DISK_LOW_PERCENT = 5
-"""Below this much room packages stop installing and logs stop being written."""
+"""Percent: with less room packages cannot be installed, and logs are not written."""
 
 
 def failed_at_first(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The failed units that do not count against the host: ``remembered``, or in the very first cycle, before it has
-    changed anything, all that have failed by then."""
+    """The failed units that do not count against the host: ``remembered``. If that is None, in the very first cycle
+    before it has changed anything: all that have failed now."""
     return systemd.failed_units() if remembered is None else remembered
 
 
 def probe(state_folder: Path, failed_at_first: tuple[str, ...], checks: Sequence[Check] = ()) -> Health:
-    """How the host feels now; ``checks`` are those of its deploys."""
+    """The health of the host. ``checks``: those of its deploys."""
     return assess(
         host.vitals(state_folder),
         systemd.failed_units(),
@@ -31,7 +31,7 @@ def probe(state_folder: Path, failed_at_first: tuple[str, ...], checks: Sequence
 
 
 def failed_unit_told(unit: str) -> str:
-    """In words, an entry of the failed units."""
+    """An entry of the failed units, in words."""
     return f"{unit} has failed" if unit != systemd.UNTOLD else "systemd does not say which units have failed"
 
 
@@ -51,7 +51,7 @@ def assess(
     reboot_required: bool,
     checks: tuple[CheckResult, ...] = (),
 ) -> Health:
-    """Pure: which of the signs count against the host, and which are only told."""
+    """The health by these signs: some count against the host, the others are only reported. Pure."""
     symptoms = [Symptom(failed_unit_told(unit), unit) for unit in failed_units if unit not in failed_at_first]
     symptoms += [
         Symptom(f"{check.deploy}: {check.label}: {check.output}", check=f"{check.deploy}: {check.label}")

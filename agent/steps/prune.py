@@ -1,7 +1,10 @@
-"""prune: turns what has left Git into what is gone, in a cycle that left the host as wanted and well.
+"""prune: removes what has left Git, in a cycle that left the host as wanted and well.
 
-First the access goes that left Git (``revoke``), in whichever cycle; then what the deploys that left have said is to be
-run (``on_remove``), then resource by resource, kind by kind; then the units are told that read what has gone.
+1. ``revoke`` takes away the access of what has left, also in any other cycle.
+2. The ``on_remove`` of each deploy that has left is run.
+3. Resources are removed, kind by kind.
+4. The units that read what has gone are told.
+
 A removal that was cut off is taken up again: what is gone already counts as removed.
 """
 
@@ -37,7 +40,7 @@ from agent.system.git import Mirror
 
 @dataclass(frozen=True, slots=True)
 class OnRemoveRunner:
-    """What it takes to run an ``on_remove``. ``last``: the commit trusted last."""
+    """The parts needed to run an ``on_remove``. ``last``: the commit trusted last."""
 
     engine: Engine
     exports: Exports
@@ -61,12 +64,12 @@ def prune(
     hold_named: Callable[[Leaving], Leaving],
     begin: Callable[[], None],
 ) -> Pruned:
-    """Takes away what has left Git, as far as it may go now.
+    """Remove what has left Git, as far as it may go now.
 
-    ``idle`` says which deploys may have left by mistake (``Environment.idle``). ``waits_for_backoff``: whether an
-    ``on_remove`` that failed waits for its backoff. ``hold_denied`` holds what the policies are against, ``hold_named``
-    only what they deny by its key. ``begin`` is called before anything is removed. Raises OSError when the ledger
-    cannot be written.
+    ``idle``: the deploys that may have left by mistake (``Environment.idle``). ``waits_for_backoff``: True if an
+    ``on_remove`` that failed waits for the end of its backoff. ``hold_denied`` adds the holds of the policies,
+    ``hold_named`` only those of denials by key. ``begin`` is called before anything is removed; access is taken away
+    before that. Raises OSError when the ledger cannot be written.
     """
     state, after = account.state, account.after
     wanted = _wanted(account, before)
@@ -103,7 +106,7 @@ def prune(
     ran = [(each, _run(each, state.host, on_remove, memory.attempts)) for each in leaving.permitted.departures]
     departed = {each.deploy: each.on_remove.source for each, failed in ran if not failed}
     stayed = {each.deploy: failed for each, failed in ran if failed}
-    if stayed or departed:  # It may have removed all of it, or changed it.
+    if stayed or departed:  # An on_remove may have removed or changed any of it.
         holds = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **holds}, departed=departed)
     found = carry_out(leaving.permitted.removals, ledger, state)
@@ -113,7 +116,7 @@ def prune(
 
 
 def _wanted(account: Account, before: Applied) -> Collection[str]:
-    """The keys of what the deploys want; without a plan, by what was remembered before."""
+    """Keys of what the deploys want. Without a plan, ``before`` says what a config repo's deploy owns."""
     if account.state is None:
         return ()
     if account.after is None:
@@ -122,7 +125,7 @@ def _wanted(account: Account, before: Applied) -> Collection[str]:
 
 
 def _surely_left(account: Account, state: DesiredState, removals: Iterable[Removal]) -> tuple[Removal, ...]:
-    """Without a plan nobody knows what a config repo's deploy still wants."""
+    """``removals`` without those of config repo's deploys that are not planned: nobody knows what they still want."""
     plans = account.after.deploys if account.after is not None else ()
     known = {planned.deploy for planned in plans if planned.known}
     unknown = {deploy.name for deploy in state.deploys if not deploy.built_in} - known
@@ -130,8 +133,9 @@ def _surely_left(account: Account, state: DesiredState, removals: Iterable[Remov
 
 
 def unfit(account: Account, *, converged: bool, excused: Set[str] = frozenset()) -> str:
-    """Why this is no cycle to remove anything in; empty where it is one. ``converged``: the host has been before.
-    ``excused``: units whose failure is no reason to keep them: they are to go, or to lose what they failed of."""
+    """The reason why this cycle removes nothing; empty if it may. ``converged``: True if the host has been as wanted
+    before. ``excused``: units whose failure keeps nothing (``leaving_units``): they are to go, or a file that they read
+    is."""
     if account.state is None or account.after is None:
         return "the cycle did not get that far"
     reasons = (
@@ -155,7 +159,7 @@ def _not_well(health: Health | None, excused: Set[str]) -> str:
 
 
 def leaving_units(entries: Iterable[LedgerEntry], wanted: Collection[str]) -> frozenset[str]:
-    """The units that no deploy wants any more, and those that read a file which no deploy wants."""
+    """The units that no deploy wants any more, and those that read a file that no deploy wants."""
     return frozenset(unit for entry in entries if entry.key not in wanted for unit in units_of(entry))
 
 
@@ -167,7 +171,8 @@ def _not_in_sync(account: Account, state: DesiredState, after: Plan) -> str:
 
 
 def untold(state: DesiredState, plan: Plan) -> tuple[str, ...]:
-    """Deploys that could not be planned. Of an observed one that only counts where nothing else says what it wants."""
+    """The deploys that could not be planned. Observed built-ins do not count: their resources are known without a
+    plan."""
     known = {deploy.name for deploy in state.deploys if deploy.mode is Mode.OBSERVE and deploy.built_in}
     return tuple(
         planned.deploy
@@ -177,7 +182,8 @@ def untold(state: DesiredState, plan: Plan) -> tuple[str, ...]:
 
 
 def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], now: int) -> dict[str, Hold]:
-    """By deploy that is not ``there`` any more, why its ``on_remove``, which failed a short while ago, waits."""
+    """The holds on each ``on_remove`` that failed a short while ago, by deploy. ``there``: the deploys that have not
+    left."""
     holds = {}
     for name, applied in before.deploys.items():
         said, attempt = applied.on_remove, attempts.get(f"{ON_REMOVE}{name}")
@@ -190,7 +196,8 @@ def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], 
 
 
 def _failures(found: Removals, stayed: Mapping[str, str], waiting: Mapping[str, Hold]) -> Iterator[DeployError]:
-    """What the report says of removals that failed, and of each ``on_remove`` that failed now or waits."""
+    """The errors of removals that failed, of units that could not be told, and of each ``on_remove`` that failed now or
+    waits."""
     for failure in found.failed:
         first, more = failure.entries[0].key, len(failure.entries) - 1
         names = f"{first} and {more} more" if more else first
@@ -206,7 +213,7 @@ def _failures(found: Removals, stayed: Mapping[str, str], waiting: Mapping[str, 
 
 
 def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, attempts: Mapping[str, Attempt]) -> str:
-    """Runs what a deploy said is to be run when it has left. Returns why that did not end well, in one line.
+    """Run the ``on_remove`` of a deploy that has left. Return the reason why it did not end well; empty if it did.
     ``attempts``: those that have failed before."""
     said, name = departure.on_remove, departure.deploy
     deploy = DesiredDeploy(name, DEPLOY_KIND, {}, "", source=said.source, data=said.data)
@@ -226,7 +233,7 @@ def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, attempts: M
 
 
 def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:
-    """``removal`` with what holds it, where it was refused."""
+    """``removal`` with a hold if it was refused."""
     reason = refused.get(removal.entry.key)
     if reason is None:
         return removal

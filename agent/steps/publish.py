@@ -1,6 +1,6 @@
 """publish: turns signed reports into a commit on the status branch, with the page for people beside them.
 
-Loaded when something is sent: most cycles have nothing to say.
+A cycle imports it only to send something: most cycles have nothing to say.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from agent.steps.report import StatusReporter
 
 WITHDRAW_DEADLINE_S = 20.0
-"""What it may delay an uninstall that nobody answers."""
+"""Seconds by which a remote that does not answer may delay an uninstall."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Sends for ``reporter``, by way of ``box``. ``own``: the host's name and public line. ``admission``: None where
-    nobody is to be asked."""
+    """The sender of reports for ``reporter``, by way of ``box``. ``own``: the host's name and public line.
+    ``admission``: None where nobody is to be asked."""
 
     reporter: StatusReporter
     fleet: FleetSettings
@@ -40,11 +40,11 @@ class Publisher:
     own: Mapping[str, str]
     admission: Admission | None
     heads: Mapping[str, str] = field(default_factory=dict)
-    """By name, what branches of the remote that takes reports were at in this cycle, where it was asked."""
+    """By name, the commits of branches of the remote that takes reports, if this cycle has asked that remote."""
 
     def publish(self, reports: Sequence[Signed], trusted: str | None, deadline_s: float) -> None:
-        """Sends ``reports``, oldest first, and what this host asks to be admitted by. Where its fleet knows another key
-        by its name, it only asks. Raises ReportError when that did not arrive."""
+        """Send ``reports``, oldest first, and this host's request to be admitted. If its fleet knows another key by its
+        name, send the request alone. Raises ReportError when that did not arrive."""
         branch, page, state = self._branch, self._page(trusted), self._admission_state()
         asking = self._prepared(state)
         sent = reports if state is None or not state.displaced else ()
@@ -59,7 +59,7 @@ class Publisher:
             self.admission.keep(state)
 
     def ask(self, deadline_s: float) -> None:
-        """Puts the request of this host on the branch, and nothing else. Raises ReportError when it did not arrive,
+        """Put the request of this host on the branch, and nothing else. Raises ReportError when it did not arrive,
         SettingsError where the keys cannot be used."""
         if self.admission is not None:
             state = self.admission.state()
@@ -68,15 +68,16 @@ class Publisher:
             self.admission.keep(state)
 
     def _admission_state(self) -> AdmissionState | None:
-        """None where nobody can tell: the report goes out all the same."""
+        """The host's side of its admission; None without one, and if it cannot be read: the report goes out all the
+        same."""
         if self.admission is not None:
             with Log().surviving():
                 return self.admission.state()
         return None
 
     def _prepared(self, state: AdmissionState | None) -> Asking | None:
-        """None also where the disk takes nothing: what could not be written down is not asked, and the report goes out
-        all the same."""
+        """The request to send, written down. None without one, and if the disk takes nothing: what is not written down
+        is not asked, and the report goes out all the same."""
         if self.admission is not None and state is not None:
             with Log().surviving():
                 self.admission.prepare(state)
@@ -89,7 +90,7 @@ class Publisher:
         return Asking(self.reporter.settings.host, self.reporter.clock(), state.ssh, state.request, state.asked)
 
     def withdraw(self, trusted: str | None) -> None:
-        """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
+        """Take this host's report and requests off the branch, where they are its own. Raises ReportError."""
         state = self._admission_state()
         self._branch.withdraw(
             self.reporter.settings.host,
@@ -107,8 +108,9 @@ class Publisher:
         return [document for each in self.reporter.outboxes for document in each.documents()]
 
     def _page(self, trusted: str | None) -> Render | None:
-        """Makes the page, with this host beside the identities of the commit ``trusted``. Without one nobody here knows
-        which hosts are admitted: the page stays as it is."""
+        """The function that makes the page, with this host beside the identities of the commit ``trusted``. None if
+        this host makes no page, or without ``trusted``: nobody here knows then which hosts are admitted, and the page
+        stays as it is."""
         if not self.fleet.render or trusted is None:
             return None
 
@@ -128,12 +130,12 @@ class Publisher:
         return render
 
     def _look_for_rival(self, branch: StatusBranch, deadline_s: float) -> None:
-        """Keeps the report that stands in the place of this host's, where it is signed with this host's key.
+        """Keep the report that stands in the place of this host's, if it is signed with this host's key.
 
-        Once proves nothing: a machine that was set back, or lost what it knew, finds its own. It writes over that, and
-        finds no other. So a second one within a while is that of another machine. One that is older than what this
-        machine sent last is its own: somebody has put it back. A machine that no longer knows what it sent suspects
-        nobody.
+        One such report proves nothing: a machine that was set back to an older state finds its own. It writes over that
+        one, and finds no other. So a second one within a while is that of another machine: it is kept as the rival. A
+        report that is older than what this machine sent last is its own: somebody has put it back. A machine that no
+        longer knows what it sent suspects nobody.
         """
         if self.box.last_sent() is None:
             return
@@ -152,5 +154,5 @@ class Publisher:
 
 
 def _of_another(status: HostStatus, inventory: str) -> bool:
-    """Whether it is the claim of a host of another inventory, which may share the branch with this one."""
+    """True if the report claims to be from a host of another inventory, which may share the branch with this one."""
     return status.report is not None and status.report.inventory != inventory

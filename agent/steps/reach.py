@@ -1,8 +1,12 @@
 """reach: turns what Git changed into what that sets off, and into the deploys by whose checks it is judged. Pure.
 
-A file sets off the units that read it, wherever they are managed. A change is judged by the checks of its own deploy,
-of the deploys that it sets off, of those whose files such a unit reads (they are in force by that unit alone), of those
-that ask for the unit or the file, and of those that need one of all these.
+A file sets off the units that read it, whichever deploy manages them. A change is judged by the checks of these
+deploys:
+
+- its own, and those that it sets off;
+- those whose files such a unit reads: only that unit puts them into force;
+- those whose checks look at the unit or at the file;
+- those that need one of all these.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from agent.domain.plan import Change, Plan, WantedChange
 
 @dataclass(slots=True)
 class Made:
-    """The changes of Git that are made by now, and what they set off."""
+    """The changes of Git that have been made by now, and what they set off."""
 
     _changes: dict[str, str] = field(default_factory=dict)
     """By key of the resource, its deploy."""
@@ -30,12 +34,13 @@ class Made:
     """The deploys that made some of them in this cycle."""
 
     def foresee(self, plan: Plan) -> None:
-        """What is wanted before anything is made: whatever is wanted later, and is not among that, came about since."""
+        """Note the changes that are wanted before any is made. A change that is wanted later, and is not among them,
+        came about since."""
         self._foreseen = frozenset((change.deploy, change.resource) for change in plan.changes)
 
     def there(self, deploy: DesiredDeploy, wanted: Iterable[WantedChange], before: AppliedDeploy | None) -> None:
-        """Of ``deploy``, what Git moved since it was as ``before`` and is no longer ``wanted``: an attempt that was cut
-        off has made it so, or this one has."""
+        """Add the resources of ``deploy`` that Git has changed since ``before`` and that are no longer ``wanted``: this
+        attempt has made them so, or one that was cut off."""
         pending = {change.resource for change in wanted}
         moved = (
             resource.key
@@ -45,13 +50,13 @@ class Made:
         self.add(deploy, (key for key in moved if key not in pending))
 
     def ran(self, deploy: DesiredDeploy, keys: Collection[str]) -> None:
-        """``deploy`` has just changed what Git changed."""
+        """Add what ``deploy`` has just changed because Git did."""
         if keys:
             self._ran[deploy.name] = None
             self.add(deploy, keys)
 
     def add(self, deploy: DesiredDeploy, keys: Iterable[str]) -> None:
-        """Changes of Git that are made."""
+        """Add changes of Git that have been made, by the keys of their resources."""
         reloads = {resource.key: resource.reloads for resource in deploy.resources}
         for key in keys:
             self._changes.setdefault(key, deploy.name)
@@ -63,14 +68,15 @@ class Made:
         return key in self._changes
 
     def sets_off(self, resource: Resource) -> str:
-        """Which of the changes sets ``resource`` off, in words; empty where none is known to."""
+        """The change that sets ``resource`` off, in words; empty if none is known to."""
         found = self._units.get(resource.key, "")
         if not found and resource.reads:
             found = next((key for path, key in self._paths.items() if _covers(resource.reads, path)), "")
         return f"set off by {found} of deploy {self._changes[found]}" if found not in ("", resource.key) else ""
 
     def came_about(self, deploy: DesiredDeploy, key: str) -> str:
-        """What set a change off that nobody wanted before deploys made changes of Git, in words; empty for others."""
+        """The deploys that may have set off a change that nobody wanted before, in words. Empty for a change that was
+        foreseen, and if no deploy has made a change of Git."""
         if not self._ran or (deploy.name, key) in self._foreseen:
             return ""
         needed = [name for name in deploy.needs if name in self._ran]
@@ -78,8 +84,8 @@ class Made:
 
 
 def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str] = ()) -> tuple[str, ...]:
-    """The names of the deploys by whose checks these changes of Git are judged, in order. ``deploys``: those of which
-    nobody knows yet what changes."""
+    """The names of the deploys by whose checks these changes of Git are judged, in order. ``deploys``: more that
+    change, while nobody knows yet what."""
     made, names = Made(), set(deploys)
     for change in changes:
         names.add(change.deploy)
@@ -99,8 +105,8 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
 
 
 def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Keys of the resources that ask to be reloaded and to be restarted when these ``keys`` go; only of deploys that
-    may change the host."""
+    """The keys of the resources to reload, and of those to restart, when the resources with these ``keys`` go. Only
+    deploys that may change the host count."""
     paths = [path for key in keys for path in paths_of(key)]
     deploys = (deploy for deploy in state.deploys if deploy.mode is Mode.ENFORCE)
     readers = [resource for deploy in deploys for resource in deploy.resources if resource.reads]
@@ -113,7 +119,7 @@ def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], f
 
 
 def _asks(check: Check, units: Collection[str], made: Made) -> bool:
-    """Whether ``check`` looks at one of these units, or at a file that was changed."""
+    """True if ``check`` looks at one of these units, or at a resource that was changed."""
     asked = check.resource
     return asked in units or f"{asked}.service" in units or made.holds(asked)
 

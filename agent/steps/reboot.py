@@ -11,16 +11,17 @@ from agent.domain.phase import Phase, phase_of
 from agent.domain.plan import Hold, HoldKind
 
 AGAIN_S = 24 * 3600
-"""A host that needs another reboot so soon after one does not get what it needs by rebooting."""
+"""Seconds between two reboots: a host that needs another one sooner does not get what it needs by rebooting."""
 
 
 def reboot(
     account: Account, *, allowed: bool, rebooted: int, pending: bool, trigger: Trigger, now: int
 ) -> Reboot | None:
-    """None where none is needed, or fleet.yaml has this host never reboot (not ``allowed``).
+    """The reboot that the host needs, with its hold. None if it needs none, or fleet.yaml never reboots it (not
+    ``allowed``).
 
-    ``rebooted``: when this was last done (seconds since the epoch, 0: never). ``pending``: whether a change is still
-    on trial.
+    ``rebooted``: when this was last done (seconds since the epoch, 0: never). ``pending``: True if a change is still on
+    trial.
     """
     if not allowed or account.health is None or not account.health.reboot_required:
         return None

@@ -1,7 +1,8 @@
 """record: turns changes about to be made into entries of the ledger, and what was made into what the agent left.
 
-Before a deploy may run, everything that it looks after is looked at and recorded, also what is not expected to change:
-an operation may find work that an earlier one made. What turned out untouched is forgotten again.
+Before a deploy may run, the agent looks at everything that the deploy looks after and records it, also what is not
+expected to change: an operation may find work that an earlier one made. Entries of what turned out untouched are
+deleted again.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from agent.system.safe_open import UnsafePath
 
 
 def look(key: str) -> Seen | None:
-    """What is there of a resource now; None for nothing. Raises OSError, DeployError where nobody may look."""
+    """The present state of a resource; None if nothing is there. Raises OSError, DeployError where nobody may look."""
     kind, _, name = key.partition(":")
     found = kind_named(kind)
     return None if found is None else found.look(name)
 
 
 def look_each(keys: Iterable[str]) -> Iterator[Looked]:
-    """What is there now of each resource, in turn. Those of one kind that follow each other are looked at together."""
+    """The present state of each resource, in turn. Those of one kind that follow each other are looked at together."""
     for kind, same in groupby(keys, key=lambda key: key.partition(":")[0]):
         found, names = kind_named(kind), (key.partition(":")[2] for key in same)
         yield from (None for _ in names) if found is None else found.look_each(names)
@@ -39,7 +40,8 @@ def look_each(keys: Iterable[str]) -> Iterator[Looked]:
 def wanted_by(
     state: DesiredState, plan: Plan, applied: Mapping[str, AppliedDeploy] = MappingProxyType({})
 ) -> dict[str, frozenset[str]]:
-    """By key of a resource, the deploys that want it, with what goes with it; ``applied`` as it is remembered."""
+    """The deploys that want each resource, by its key; also each that is wanted with one (``with_theirs``).
+    ``applied``: what is remembered of the deploys."""
     found: dict[str, frozenset[str]] = {}
     plans = {planned.deploy: planned for planned in plan.deploys}
     for deploy in state.deploys:
@@ -54,17 +56,19 @@ def wanted_by(
 
 
 def with_theirs(keys: Iterable[str]) -> set[str]:
-    """``keys``, and what is wanted with them: the file that a block or a line lies in, and with a unit its file."""
+    """``keys``, and those that are wanted with them: the file that a block or a line lies in, and the file of a
+    unit."""
     keys = set(keys)
     files = (file for key in keys if (file := file_of(key)) is not None)
     return keys.union(files, *map(same_things, keys))
 
 
 def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: AppliedDeploy | None) -> set[str]:
-    """What a config repo's deploy owns by what is remembered of it and what ``plans`` name now; nothing of others.
+    """Keys of what a config repo's deploy owns: those that are remembered, and those that ``plans`` name now. Empty for
+    a built-in.
 
-    Its code may name a thing only while that is missing (``if not host.get_fact(File, …)``). So what it has named
-    stays its own, until it is another one that does not name what the old one always did.
+    Its code may name a thing only while that is missing (``if not host.get_fact(File, …)``). So what it has named stays
+    its own, until a new version of it no longer names what the old version always did.
     """
     if deploy.built_in:
         return set()
@@ -77,8 +81,9 @@ def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: Applied
 
 
 def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
-    """Writes down what is there of everything that ``planned`` is about to change, and for the first time of what
-    else it looks after. Returns the keys of new entries. Raises OSError: then nothing may be changed."""
+    """Write the resources of ``planned`` into the ledger before its deploy runs: each new one with its present state,
+    and each known one that is about to change as unsettled. Return the keys of new entries. Raises OSError: then
+    nothing may be changed."""
     reloads = {resource.key: resource.reloads for resource in deploy.resources}
     absent = {resource.key for resource in deploy.resources if resource.absent}
     changing = dict.fromkeys(key for each in planned.changes for key in each.wanted.owns or (each.resource,))
@@ -113,9 +118,9 @@ def record_result(
     *,
     now: int,
 ) -> None:
-    """Writes down in which state each resource was left that this cycle changed, or an earlier one that was cut off;
-    and which deploy wants what. ``after`` is the plan made after ``outcome``, ``applied`` what is remembered after
-    it. Raises OSError."""
+    """Write down the state of each resource that this cycle changed, or an earlier one that was cut off, and which
+    deploy wants what. ``after``: the plan made after ``outcome``. ``applied``: what is remembered after it. Raises
+    OSError."""
     wanted = wanted_by(state, after, applied)
     touched, perhaps = _touched(outcome)
     with ledger.together():
@@ -131,7 +136,7 @@ def record_result(
         entries = [entry for entry in entries if entry.left is not None or entry.key in told]
         for entry, seen in zip(entries, look_each(entry.key for entry in entries), strict=True):
             if isinstance(seen, Exception):
-                continue  # It stays open what the agent left there.
+                continue  # The entry stays unsettled.
             if entry.key in outcome.recorded and entry.key not in touched and _as_before(entry, seen):
                 if not entry.owed:
                     ledger.forget(entry.key)
@@ -139,17 +144,18 @@ def record_result(
                 ledger.settle(entry.key, seen)
                 for other in same_place(entry.key):
                     if ledger.entry(other) is not None and other not in wanted:
-                        ledger.forget(other)  # It has taken the place of that.
+                        ledger.forget(other)  # The other resource has lost its place to this one.
             elif entry.key in outcome.recorded and entry.origin is Origin.CREATED:
-                # There was nothing a moment ago: an operation made it and failed after that.
+                # Nothing was there a moment ago: an operation made it and failed after that.
                 ledger.settle(entry.key, seen)
             elif entry.left is not None and seen is not None and not changed_since(entry.kind, entry.left, seen):
-                # A change that failed has left it as the one before did.
+                # A change that failed has left it as the last successful one did.
                 ledger.settle(entry.key, seen)
 
 
 def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, Collection[str]], now: int) -> None:
-    """Says who wants what; what was let go and is wanted again, as it is now, begins anew."""
+    """Write down which deploy wants each resource. One that was let go and is wanted again begins anew with its present
+    state, unless it is as the agent left it."""
     told = {resource.key: resource.reloads for deploy in state.deploys for resource in deploy.resources}
     for entry in ledger.entries():
         deploys = wanted.get(entry.key)
@@ -158,14 +164,14 @@ def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, Collection[st
         whose = entry.deploy if entry.deploy in deploys else min(deploys)
         reloads = told.get(entry.key, entry.reloads)
         if (entry.standing, entry.deploy, entry.reason, entry.reloads) == (Standing.OWNED, whose, "", reloads):
-            continue  # It says so already.
+            continue  # The entry says so already.
         try:
             if not _is_owned(entry) and not entry.is_as_left(seen := _seen(*look_each([entry.key]))):
                 ledger.record(entry.key, whose, now, seen, reloads)
             else:
                 ledger.own(entry.key, whose, reloads)
         except UnsafePath:
-            continue  # A deploy refuses that way too.
+            continue  # The deploy refuses that path too.
 
 
 def _is_owned(entry: LedgerEntry | None) -> bool:
@@ -173,8 +179,12 @@ def _is_owned(entry: LedgerEntry | None) -> bool:
 
 
 def _touched(outcome: Outcome) -> tuple[set[str], set[str]]:
-    """Keys of what operations changed that ended well, with the files that they lie in; and of what others may have
-    changed: of an operation that nobody had foreseen it is not known what it owns, only what all its deploy does."""
+    """Two sets of keys, with the files of blocks and lines: of resources that were changed, and of resources that may
+    have been.
+
+    Operations that ended well changed the first. The second are all resources of a deploy that ran an operation which
+    no plan had foreseen: it is not known what that owns.
+    """
     found = {planned.deploy: planned for planned in outcome.found}
     changes: dict[tuple[str, str], list[WantedChange]] = {}
     for planned in outcome.found:
@@ -203,8 +213,8 @@ def _in_sync(plan: Plan) -> set[str]:
 
 
 def _found(key: str, looked: Looked, ledger: Ledger) -> Iterator[tuple[str, Seen | None]]:
-    """What is there of a new resource; before a block or a line makes its file, that there was none. Nothing where
-    somebody has put a link on the way: a deploy refuses that way too, and says so."""
+    """The new resource with its present state; before it, if a block or a line is about to make its file, that file
+    with None. Nothing if somebody has put a link on the way: the deploy refuses that path too, and says so."""
     try:
         seen = _seen(looked)
         file = file_of(key)
@@ -216,7 +226,8 @@ def _found(key: str, looked: Looked, ledger: Ledger) -> Iterator[tuple[str, Seen
 
 
 def _seen(looked: Looked) -> Seen | None:
-    """What nobody can look at counts as there: it is never to be taken for the agent's. Raises UnsafePath."""
+    """The state that was ``looked`` up. What nobody can look at counts as there: so it is never taken for the agent's.
+    Raises UnsafePath."""
     if isinstance(looked, UnsafePath):
         raise looked
     if isinstance(looked, OSError):

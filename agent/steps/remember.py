@@ -24,11 +24,11 @@ from agent.steps.derive_events import derive_events
 from agent.system.systemd import UNTOLD
 
 FIRST_BACKOFF_S = 60
-"""A failing deploy is tried again after one minute, then two, four … and every half hour in the end: often enough
-to heal by itself when a mirror comes back, rarely enough not to hammer it."""
+"""Seconds until a failing deploy is tried again. The wait doubles each time, up to half an hour: often enough to heal
+by itself when a mirror comes back, rarely enough not to hammer it."""
 
 ERROR_KEPT = 300
-"""Characters of why a deploy failed."""
+"""Characters that are kept of the reason why a deploy failed."""
 
 
 def remember(
@@ -42,9 +42,10 @@ def remember(
     commands: Path,
     now: int,
 ) -> None:
-    """Writes it down. Raises OSError when the disk does not take it; the old documents stand then.
+    """Write down what the next cycle needs of the ``account``. Raises OSError when the disk does not take it; the old
+    documents stand then.
 
-    ``commands``: where it is noted which commands have run.
+    ``commands``: the folder where it is noted which commands have run.
     """
     before, state = memory.applied(), memory.state()
     after = applied_after(before, account, now)
@@ -67,7 +68,7 @@ def remember(
 
 
 def state_after(state: State, account: Account, now: int) -> State:
-    """Where the host stands now."""
+    """The state of the host after this cycle."""
     wanted = account.state
     return dataclasses.replace(
         state,
@@ -85,8 +86,8 @@ def state_after(state: State, account: Account, now: int) -> State:
 
 
 def _failed_since(account: Account) -> tuple[str, ...] | None:
-    """The units that had failed at first and did not get well since: one that did counts from then on. None where
-    systemd did not say at first. Where it does not say now, all of them."""
+    """The units that had failed at first and have failed ever since: one that got well counts when it fails again. None
+    if systemd did not say at first. If it does not say now, all of them."""
     if UNTOLD in account.failed_at_first:
         return None
     failed = account.health.failed_units if account.health is not None else (UNTOLD,)
@@ -94,7 +95,8 @@ def _failed_since(account: Account) -> tuple[str, ...] | None:
 
 
 def applied_after(applied: Applied, account: Account, now: int) -> Applied:
-    """``applied`` with what this cycle confirmed; commit, digest and adoption move only as a whole."""
+    """``applied`` with what this cycle confirmed. The commit and digest change, and a commit is adopted, only when the
+    whole state is applied."""
     state = account.state
     if account.after is not None:
         departed = account.pruned.departed if account.pruned is not None else ()
@@ -104,7 +106,7 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         return dataclasses.replace(applied, adopted=_update_soak(applied.adopted, well=False, now=now))
     well = not (account.stuck or account.unsettled) and (account.health is None or account.health.healthy)
     well = well and not any(failure.exit is Exit.DEPLOY for failure in account.lasting)
-    # What leaves with a commit is on its trial: until it may go, the way back leads behind that commit.
+    # Removals are on the trial of their commit: until they may go, the last good state is an older commit.
     good = well and not (account.pruned is not None and account.pruned.waits and account.pruned.leaving.due)
     adopted = applied.adopted
     if not adopted or adopted[-1].sha != state.commit:
@@ -122,8 +124,8 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
 def attempts_after(
     attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
 ) -> dict[str, Attempt]:
-    """How often each deploy, and ``on_remove`` of each that has left, has failed in a row after this cycle. Success, a
-    new digest or leaving Git forgets."""
+    """The failures in a row of each deploy after this cycle, and those of the ``on_remove`` of each that has left.
+    Success, a new digest or leaving Git deletes them."""
     pruned = account.pruned or Pruned()
     kept: dict[str, Attempt] = {}
 
@@ -156,8 +158,7 @@ def _failed_again(before: Attempt | None, digest: str, why: str, now: int) -> At
 
 
 def why_failed(account: Account, deploy: str) -> str | None:
-    """Why this deploy failed in this cycle, while it was applied or because it could not be planned; None where it did
-    not."""
+    """The reason why this deploy failed in this cycle, when it was applied or planned; None if it did not."""
     told = [outcome.error for outcome in account.outcome.failed if outcome.deploy == deploy]
     plans = account.plan.deploys if account.plan is not None else ()
     told += [planned.error for planned in plans if planned.deploy == deploy and planned.error is not None]
@@ -165,7 +166,8 @@ def why_failed(account: Account, deploy: str) -> str | None:
 
 
 def _waits(account: Account, deploy: str) -> bool:
-    """Held back to be tried again later; nothing new was learned of it. (What needs it waits too, without a count.)"""
+    """True if the deploy is in backoff: this cycle learned nothing new of it. (A deploy that needs it waits too,
+    without a count.)"""
     hold = account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
     return hold is not None and hold.kind is HoldKind.BACKOFF
 

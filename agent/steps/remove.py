@@ -1,7 +1,7 @@
-"""remove: takes entries of the ledger off the host. The one engine of prune, of going back, of `hostwright ledger
-restore` and of uninstall; what is to become of each entry they say themselves.
+"""remove: takes entries of the ledger off the host. Prune, going back, `hostwright ledger restore` and uninstall use
+it; each says itself what is to become of an entry.
 
-It goes kind by kind. What goes wrong with one keeps no other.
+It goes kind by kind. A failure with one does not stop the others.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ _KEEPS_ENTRY = frozenset({Fate.ORPHAN, Fate.RELEASE, Fate.LEAVE})
 
 
 def fate_before(entry: LedgerEntry, *, attempt: bool = False) -> Removal:
-    """What makes the host as it was before ``entry``: what the agent created goes, what it adopted is restored. What
-    somebody else changed since is left. ``attempt``: the entry came with one that is taken back; what did not end well
-    is its doing too, and what is gone already is forgotten."""
+    """The removal that makes the host as it was before ``entry``.
+
+    What the agent created is removed, and what it adopted is restored. What somebody else changed since, or nobody can
+    look at, is left. ``attempt``: True if the entry came with an attempt that is taken back. Then a change that did not
+    end well counts as the agent's too, and the entry of what is gone already is forgotten.
+    """
     kind = kind_named(entry.kind)
     fate = Fate.REMOVE if entry.origin is Origin.CREATED else Fate.RESTORE
     try:
@@ -39,7 +42,7 @@ def fate_before(entry: LedgerEntry, *, attempt: bool = False) -> Removal:
 
 
 def in_order(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Those of a kind that can be removed, in the order in which they go."""
+    """The entries of kinds that can be removed, in the order in which they go."""
     known = (entry for entry in entries if kind_named(entry.kind) is not None)
     return sorted(known, key=lambda entry: (removal_rank(entry.key), entry.key))
 
@@ -52,11 +55,11 @@ def carry_out(
     purge: bool = False,
     progress: Callable[[Fate, str, int], None] = lambda *_: None,
 ) -> Removals:
-    """Removes, restores, releases, and tells the units that read what has gone, as ``state`` asks for it.
+    """Carry out the ``removals``, and tell the units that read what has gone, as ``state`` asks for it.
 
-    ``purge``: with what packages and the like wrote for themselves. ``progress`` is told of each group before it goes:
-    its fate, kind and number. What is gone is forgotten last: whoever is cut off tells the units the next time. Raises
-    OSError when the ledger cannot be written.
+    ``purge``: True if what packages and the like wrote for themselves is removed too. ``progress`` is called before
+    each group with its fate, kind and number. The ledger forgets last what is gone: if the agent is cut off, it tells
+    the units the next time. Raises OSError when the ledger cannot be written.
     """
     removals = tuple(removals)
     done: list[Removal] = [each for each in removals if each.fate in (Fate.ORPHAN, Fate.LEAVE)]
@@ -111,7 +114,7 @@ def _write_down(done: Iterable[Removal], refused: dict[str, str], ledger: Ledger
 
 
 def _tell(gone: Sequence[LedgerEntry], state: DesiredState | None) -> Told:
-    """Tells the units that read what has gone, if they run."""
+    """Tell the units that read what has gone, if they run."""
     reloads, restarts = told_of(state, (entry.key for entry in gone)) if state is not None else ((), ())
     again = {unit for entry in gone for unit in entry.reloads} | _units(reloads)
     anew = _units(restarts)

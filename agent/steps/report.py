@@ -1,8 +1,7 @@
 """report: turns the account of a cycle into a signed document on the status branch; always, whatever failed.
 
-What cannot be sent waits in the spool and goes out, in order, with the next report; where the disk takes nothing, in
-/run. News goes at once, all-is-well in
-the host's slot or with its heartbeat.
+What cannot be sent waits in the spool and goes out, in order, with the next report. If the disk takes nothing, it waits
+in /run. News goes at once, all-is-well in the host's slot or with its heartbeat.
 """
 
 from __future__ import annotations
@@ -37,53 +36,55 @@ if TYPE_CHECKING:
     from agent.steps.publish import Publisher
 
 SEND_DEADLINE_S = 90.0
-"""For one push with all its retries: longer than a hundred hosts at once need, shorter than a missed heartbeat."""
+"""Seconds for a push with all its retries: more than a hundred hosts at once need, less than a missed heartbeat."""
 
 ATTEMPT_DEADLINE_S = 10.0
-"""What saying "about to apply" may delay the applying."""
+"""Seconds by which the report "about to apply" may delay the applying."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReporter:
-    """Reports of one host. ``branch`` makes the status branch for what fleet.yaml says now; ``identities`` gives the
-    keys of admitted hosts, for the page. ``admission`` takes the newest trusted commit; None: nobody is to be asked."""
+    """The sender of one host's reports. ``branch`` makes the status branch by the present fleet.yaml; ``identities``
+    gives the keys of admitted hosts, for the page. ``admission`` takes the newest trusted commit; None: nobody is to be
+    asked."""
 
     settings: Settings
     memory: Memory
     events: Events
     identity: Callable[[], Identity]
-    """Asked for when it signs: a host whose key is unusable still converges."""
+    """Called only to sign: a host whose key is unusable still converges."""
     outboxes: tuple[Outbox, ...]
     branch: Callable[[FleetSettings, Path], StatusBranch]
-    """By way of the cache in that folder."""
+    """Also takes the folder of its cache."""
     identities: Callable[[str | None], Mapping[str, str]]
     hosts: Callable[[str | None], frozenset[str] | None]
     """The hosts of the inventory, for the page; None where nobody can tell."""
     clock: Callable[[], int]
     admission: Callable[[str | None], Admission] | None = None
     asked: tuple[Path, ...] = ()
-    """One of them is there while this host has a request on the branch, or keys to ask for."""
+    """Files of which one exists while this host has a request on the branch, or keys to ask for."""
 
     def attempting(self, account: Account) -> None:
-        """Best effort: a host that goes silent behind this was taken down by its change."""
-        with Log().surviving():  # whatever is wrong, the report behind it says so
+        """Report that a change is about to be applied. Best effort. A host that goes silent after it was taken down by
+        that change."""
+        with Log().surviving():  # the report at the end of the cycle says what is wrong
             box = self._box()
             self._taken_up(account)
             signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
-            # It waits in no spool: a host that is killed behind the push has to know it for its own.
+            # No spool keeps it: a host that is killed after the push must know the report for its own.
             write_atomic(box.announced, signed.document)
             self._publish([signed], account, box, ATTEMPT_DEADLINE_S)
 
     def report(self, account: Account) -> Sequence[HostwrightError]:
-        """Sends what is new and what waits. Returns what else is wrong with this host's reports. Raises ReportError
-        when it was not sent; an outbox has it then."""
+        """Send what is new and what waits. Return what else is wrong with this host's reports. Raises ReportError when
+        it was not sent; an outbox has it then."""
         fleet = self._fleet(account)
         box = self._box()
         wrong = [shared] if (shared := self._shared(fleet)) is not None else []
         account = replace(account, failures=(*account.failures, *wrong))
         current = self._compose(account, phase_of(account))
         waiting = self._waiting(box)
-        # Readers believe no report before the one that is signed by the key that is admitted now.
+        # After new keys are admitted, readers believe this host again only by a report that they signed.
         if self._taken_up(account) or self._next_send(fleet, current, waiting) <= self.clock():
             self._keep(self._signed(current, box), box)
             waiting = self._waiting(box)
@@ -101,7 +102,8 @@ class StatusReporter:
         return self._next_send(self._fleet(account), self._compose(account, phase_of(account)), ())
 
     def _next_send(self, fleet: FleetSettings, current: Report, waiting: Sequence[Signed]) -> int:
-        """``waiting``: what is to be sent anyway."""
+        """The moment at which ``current`` is to be sent, in seconds since the epoch. ``waiting``: what is sent
+        anyway."""
         known = (*(each.last_sent() for each in self.outboxes), *(signed.report for signed in waiting))
         last = max((report for report in known if report is not None), key=lambda report: report.sequence, default=None)
         heartbeat = heartbeat_s(fleet.hosts, fleet.pushes_per_minute)
@@ -112,11 +114,12 @@ class StatusReporter:
         return next((box for box in self.outboxes if box.takes), self.outboxes[-1])
 
     def _from(self, box: Outbox) -> tuple[Outbox, ...]:
-        """``box`` and those behind it. What waits in one that takes nothing now waits on: it could not be forgotten."""
+        """``box`` and those after it. Reports in one before it, which takes nothing now, wait on: it could not forget
+        them."""
         return self.outboxes[self.outboxes.index(box) :]
 
     def _waiting(self, box: Outbox) -> tuple[Signed, ...]:
-        """All that is unsent, oldest first."""
+        """All unsent reports in ``box`` and those after it, oldest first."""
         waiting = (signed for each in self._from(box) for signed in each.spool.pending())
         return tuple(sorted(waiting, key=lambda signed: signed.report.sequence))
 
@@ -138,13 +141,13 @@ class StatusReporter:
         publisher.publish(reports, trusted, deadline_s)
 
     def ask(self) -> None:
-        """Asks to be admitted, where this host is not. Raises ReportError, SettingsError."""
+        """Ask to be admitted, if this host is not. Raises ReportError, SettingsError."""
         admission = self._admission(None)
         self._publisher(self._box(), self.memory.state().fleet, {}, admission).ask(SEND_DEADLINE_S)
 
     def rotate(self) -> tuple[str, bool]:
-        """Asks to be admitted with new keys, or with those that wait already. Returns their fingerprint, and
-        whether they are new.
+        """Ask to be admitted with new keys, or with those that wait already. Return their fingerprint, and True if they
+        are new.
 
         Raises OSError, ReportError, SettingsError, and UsageError for a host that nobody admits.
         """
@@ -155,7 +158,7 @@ class StatusReporter:
         return asked
 
     def withdraw(self) -> None:
-        """Takes this host's report and request off the branch, where they are its own. Raises ReportError."""
+        """Take this host's report and request off the branch, where they are its own. Raises ReportError."""
         admission = self._admission(None)
         publisher = self._publisher(self._box(), self.memory.state().fleet, {}, admission)
         publisher.withdraw(self.memory.trust().last)
@@ -165,7 +168,8 @@ class StatusReporter:
         return self.admission(trusted or self.memory.trust().last) if self.admission is not None else None
 
     def _taken_up(self, account: Account) -> bool:
-        """Whether this host is admitted by the keys that it asked for, and the branch does not know it yet."""
+        """Take up the keys that this host asked for, if they are admitted by now. Return True from then on, as long as
+        the branch has its request."""
         admission = self._waits(account)
         if admission is not None:
             with Log().surviving():
@@ -173,11 +177,11 @@ class StatusReporter:
         return False
 
     def _waits(self, account: Account) -> Admission | None:
-        """None for a host that asks for nothing."""
+        """The admission of a host that asks for something; None for any other."""
         return self._admission(account) if any(path.exists() for path in self.asked) else None
 
     def _displaced(self, account: Account) -> list[ReportError]:
-        """What is to be told where the fleet knows another machine by this host's name."""
+        """The error of a host whose name the fleet knows another machine by; empty for any other."""
         admission = self._waits(account)
         if admission is not None:
             with Log().surviving():
@@ -192,7 +196,8 @@ class StatusReporter:
         return Publisher(self, fleet, box, own, admission)
 
     def _shared(self, fleet: FleetSettings) -> ReportError | None:
-        """What another machine with this host's identity has said of late. It reports as often as this one."""
+        """The error of a host whose identity another machine has too, with the last report of that one; None if it sent
+        none of late. The other machine reports as often as this one."""
         rivals = [found for box in self.outboxes if (found := box.last_rival()) is not None]
         if not rivals:
             return None

@@ -1,4 +1,4 @@
-"""resolve: turns a trusted commit into the desired state of this host. The only place where digests are made."""
+"""resolve: turns a trusted commit into the desired state of this host. Its digests are made here alone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from agent.inventory.other_repositories import ReadRepository, not_fetched
 from agent.system.git import CommitTree
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
-"""What deploy files import and read by the custom of pyinfra."""
+"""Folders that deploy files import and read from, by the custom of pyinfra."""
 
 
 def resolve(
     commit: TrustedCommit, tree: CommitTree, *, inventory: str, host: str, repositories: ReadRepository = not_fetched
 ) -> Resolution:
-    """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic: ``repositories`` gives the same
-    files for the same pin, or none.
+    """The desired state and the terms of ``host`` by ``commit``, whose files are ``tree``. Deterministic:
+    ``repositories`` gives the same files for the same pin, or none.
 
     Raises, as one, InventoryError with every complaint, SourceError for each pinned repository that cannot be had, and
     TrustError (kind ``pin-mismatch``) for each that is not what was pinned.
@@ -45,14 +45,16 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
 
 
 def state_of(environment: Environment, tree: Tree, found: ConcreteDeploys, *, host: str, commit: str) -> DesiredState:
-    """What was found of a host's deploys as its desired state; what ``check`` asks of a working copy."""
+    """The desired state of a host by what was ``found`` of its deploys; `hostwright check` makes it of a working
+    copy."""
     deploys = tuple(_desired(deploy, concrete, environment.pins, tree, commit) for deploy, concrete in found)
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
 
 
 def host_terms(environment: Environment, host: str) -> HostTerms:
-    """What the inventory says of ``host`` besides its desired state, once that was made."""
+    """The terms of ``host``: what the inventory says of it besides its desired state. That has to be made first: only
+    then it is known which repositories are used."""
     asked, lock, match = environment.fleet.agent.requirement, environment.lock, environment.inventory.match
     agent, unlocked = None, ""
     if asked is not None:
@@ -106,7 +108,7 @@ def _desired(deploy: HostDeploy, concrete: Concrete | None, pins: Pins, tree: Tr
     elif pin is not None:
         wants = {"repository": [pin.commit, pin.tree], "source": deploy.source, "data": deploy.data}
     else:
-        # A deploy file may import its neighbours and read their files, so all of these folders counts.
+        # A deploy file may import its neighbours and read their files, so all files in these folders count.
         entries = (entry for folder in DEPLOYS_FOLDERS for entry in tree.entries(folder))
         files: list[JSON] = [[entry.path, entry.mode, entry.blob] for entry in entries]
         wants = {"source": deploy.source, "data": deploy.data, "deploys": files}

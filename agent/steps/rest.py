@@ -1,5 +1,5 @@
-"""rest: turns the account of a cycle into how long another cycle would find nothing to do, as long as the host and the
-remote say the same.
+"""rest: turns the account of a cycle into the moment until which another cycle would find nothing to do, as long as the
+host and the remote say the same.
 
 In doubt the host is not at rest; then the next cycle comes after the shortest interval of its schedule.
 """
@@ -17,15 +17,15 @@ from agent.host.paths import Paths
 from agent.system.host import REBOOT_MARKS
 
 NEVER = 2**40
-"""Seconds since the epoch: nothing but what is asked about ends the rest."""
+"""Seconds since the epoch, for a rest that only another answer of the host or the remote ends."""
 
 
 def rests_until(account: Account, state: State, *, on_trial: bool, next_report: int, now: int) -> int:
     """Return the moment, in seconds since the epoch, at which the clock alone gives a cycle something to do; 0 where
     the host is not at rest. Pure.
 
-    ``state``: where the host stands after this cycle. ``on_trial``: whether a change or a version of the agent is.
-    ``next_report``: when the host has to be heard of again.
+    ``state``: the state of the host after this cycle. ``on_trial``: True if a change or a version of the agent is on
+    trial. ``next_report``: the moment at which the next report is due.
     """
     holds = [hold for hold in (account.hold, account.shut, *account.ending_holds) if hold is not None]
     busy = (
@@ -36,7 +36,7 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
         account.rollback is not None or account.unsettled or on_trial or account.ready,
         account.reboot is not None and account.reboot.hold is None,
         account.health is None,
-        # The daemon may not ask all, and a person wants to know soon.
+        # The daemon may ask only these, and a person wants to know soon of a check that fails.
         account.state is not None and not all(CHECK_KINDS[check.kind].only_looks for check in account.state.checks),
         bool(state.attempts),
         any(hold.until is None for hold in account.ending_holds),
@@ -48,9 +48,8 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
 
 
 def own_questions(paths: Paths) -> Iterator[Question]:
-    """Yield questions about what a cycle goes by beside Git and the deploys.
-
-    Settings, anchors, keys, what a person said on this host, units that have failed, a reboot that is needed."""
+    """Yield the questions about what a cycle depends on besides Git and the deploys: settings, anchors, keys, what a
+    person said on this host, units that have failed, a reboot that is needed."""
     files = (paths.settings, paths.trusted_signers, paths.known_hosts, paths.deploy_key, paths.status_key)
     said = (paths.document("suspended"), paths.document("pinned"))
     yield from (Question(QuestionKind.PATH, f"{path}") for path in (*files, *said, *REBOOT_MARKS))

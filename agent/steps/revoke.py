@@ -1,8 +1,11 @@
-"""revoke: turns what has left Git into access that is gone, also in a cycle that removes nothing else.
+"""revoke: takes away the access of what has left Git, also in a cycle that removes nothing else.
 
-To lock somebody out is no tidying: it waits for no health, no failed deploy and no process. It does wait where the
-removal looks like a mistake (``prune-held``), where a policy denies that very removal, and where a person said that the
-host is to be left alone.
+To lock somebody out is no tidying: the agent waits for no health, no failed deploy and no process. It waits only
+
+- where the removal looks like a mistake (``prune-held``);
+- where the deploy that it came from is in ``mode: observe``;
+- where a policy denies that very removal;
+- while the host is suspended, outside its windows, or held on an older commit.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ _HOLDS = frozenset({HoldKind.PRUNE_HELD, HoldKind.OBSERVE, HoldKind.POLICY})
 
 
 def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ...], tuple[HostwrightError, ...]]:
-    """Takes access away, each by itself. Returns the keys of what had some, and what could not be taken."""
+    """Take access away, for each removal by itself. Return the keys of what had some, and an error for each that could
+    not be taken."""
     revoked: list[str] = []
     failures: list[HostwrightError] = []
     for removal in () if _left_alone(account) else removals:
@@ -47,5 +51,5 @@ def _revocable(removal: Removal) -> Kind | None:
 
 
 def _left_alone(account: Account) -> bool:
-    """Suspended, on a commit that does not count as wanted, or outside its windows."""
+    """True if the host is suspended, outside its windows, or held on an older commit that no person chose."""
     return account.shut is not None or (account.hold is not None and account.hold.kind is not HoldKind.PINNED)

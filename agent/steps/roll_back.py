@@ -1,7 +1,7 @@
-"""roll_back: turns what a failed attempt brought to the host into what is gone again.
+"""roll_back: takes back what a failed attempt brought to the host.
 
-The last good state is applied by then. What is left is what that says nothing about: things the attempt created are
-removed, and what it changed for the first time is put back as it was found.
+The last good state has been applied by then. This step takes back what that state says nothing about: it removes what
+the attempt created, and puts back as it was found what the attempt changed for the first time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from agent.steps.remove import carry_out, fate_before, in_order
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """``removed``: what is gone, or as it was. ``stays``: what could not be undone, a line each."""
+    """``removed``: the removals that were done; each resource is gone, or as it was. ``stays``: what could not be
+    undone, a line each."""
 
     removed: tuple[Removal, ...] = ()
     stays: tuple[str, ...] = ()
@@ -29,8 +30,11 @@ class RolledBack:
 def roll_back(
     ledger: Ledger, state: DesiredState, *, since: int, wanted: Collection[str], attempted: Account | None
 ) -> RolledBack:
-    """Takes back what came into the ledger after ``since`` (seconds since the epoch) and is not among the keys that
-    are ``wanted`` now, by ``state``. Raises OSError when the ledger cannot be written."""
+    """Take back the entries that came into the ledger from ``since`` on, in seconds since the epoch.
+
+    ``wanted``: keys of resources that ``state``, the last good one, wants; they stay. ``attempted``: the account of the
+    attempt, if there is one. Raises OSError when the ledger cannot be written.
+    """
     brought = [
         entry
         for entry in ledger.entries()
@@ -55,7 +59,8 @@ def _undone(entry: LedgerEntry) -> Removal:
 
 
 def _deeds(attempted: Account) -> Iterator[str]:
-    """What happened and is no thing that could be taken away."""
+    """The changes of the attempt that nothing can undo, a line each: commands, upgrades, operations that own
+    nothing."""
     for result in attempted.outcome.changed:
         if result.resource.partition(":")[0] in DEEDS:
             yield f"{result.resource}: {result.operation}"

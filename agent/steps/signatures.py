@@ -1,4 +1,4 @@
-"""signatures: who vouches for a commit, by the keys that count for it.
+"""signatures: finds out who vouches for a commit, by the keys that count for it.
 
 Those keys are the anchors of the host, and the trusted_signers of a commit that the host trusts already. A commit is
 vouched for by its own signature, or by that of a tag on it.
@@ -24,7 +24,7 @@ from agent.system.misplaced import misplaced_file
 from agent.system.openssh import RefusedSignatureError, SignedText
 
 NEVER_TRUSTED: Final = (ProblemKind.UNSIGNED, ProblemKind.PGP_SIGNATURE, ProblemKind.BAD_SIGNATURE)
-"""What cannot have been trusted as signed; what is left are keys that have gone since."""
+"""Refusals of a commit that cannot have been trusted as signed. In all others a key has gone since."""
 
 _SIGN_AGAIN: Final = (
     "no host has taken it: sign it again (`git rebase --exec 'git commit --amend --no-edit --allow-empty -S' {base}`) "
@@ -44,10 +44,13 @@ _TAG: Final = re.compile(rb"object ([0-9a-f]{40})\ntype (\w+)\ntag ([^\n]*)\n")
 
 @dataclass(frozen=True, slots=True)
 class SignatureVerifier:
-    """``anchors``: a file in allowed_signers format; None on a host that asks for no signatures: nobody is named then.
-    ``now``: the host's clock; what commits say of their dates is not looked at.
+    """The judge of signatures, by the keys of this host and of the commits that it trusts.
 
-    Methods raise TrustError, with the kinds of ``openssh.RefusedSignatureError``."""
+    ``anchors``: a file in allowed_signers format; None on a host that asks for no signatures: then no signer is named.
+    ``now``: the host's clock, in seconds since the epoch; the dates that commits say are not looked at.
+
+    Methods raise TrustError, with the kinds of ``openssh.RefusedSignatureError``.
+    """
 
     mirror: Mirror
     inventory: str
@@ -55,7 +58,8 @@ class SignatureVerifier:
     now: int
 
     def commit(self, sha: str, *, after: str | None) -> Signer | None:
-        """Who signed, by the anchors and the trusted signers of the commit ``after``; without one, by the anchors."""
+        """The signer, by the anchors and the trusted signers of the commit ``after``; without one, by the anchors
+        alone."""
         if self.anchors is None:
             return None
         try:
@@ -67,8 +71,8 @@ class SignatureVerifier:
             raise self._refusal(what, refused, again, "commit.gpgSign") from refused
 
     def line(self, start: str, line: Sequence[str]) -> Signer | None:
-        """Who signed the last commit of ``line``, when each is signed by those who could when it was made. The oldest
-        comes first, behind ``start``."""
+        """The signer of the last commit of ``line``, if each is signed by somebody who could sign when it was made. The
+        oldest comes first; it follows ``start``."""
         if self.anchors is None:
             return None
         keys, signer = start, None
@@ -79,8 +83,8 @@ class SignatureVerifier:
         return signer
 
     def tag(self, tag: Tag, *, after: str, trusted: Mapping[str, str]) -> Signer | None:
-        """Who signed the tag, by the anchors and the trusted signers of ``after``. ``trusted``: tags that were trusted
-        before, and the commits they named. Raises TrustError, kinds ``tag-moved`` and ``bad-tag`` too."""
+        """The signer of the tag, by the anchors and the trusted signers of ``after``. ``trusted``: the commits of the
+        tags that were trusted before, by name. Raises TrustError, kinds ``tag-moved`` and ``bad-tag`` too."""
         name = printable(tag.name, 60)
         what = f"tag {name} (commit {tag.commit[:12]})"
         again = _TAG_AGAIN.format(name=name)
@@ -108,8 +112,8 @@ class SignatureVerifier:
             raise self._refusal(what, refused, again, "tag.gpgSign") from refused
 
     def in_force(self, record: TrustRecord, sha: str) -> Signer | None:
-        """Who vouches for ``sha``, the commit trusted last, by the anchors and its own trusted signers: whether they
-        still count. What is gone with the tag that it was trusted under is not asked again."""
+        """The signer of ``sha``, the commit trusted last, by the anchors and its own trusted signers. If the object of
+        the tag that it was trusted under is gone, the recorded signer."""
         if self.anchors is None:
             return None
         raw = self.mirror.tag(record.tag_object) if record.tag_object else None
@@ -132,7 +136,7 @@ class SignatureVerifier:
         return anchors if after is None else openssh.allowed_signers((anchors, self.signers(after)))
 
     def signers(self, sha: str) -> bytes:
-        """The trusted_signers of a commit, empty where it has none."""
+        """The trusted_signers of a commit, empty if it has none."""
         try:
             return self.mirror.tree(sha).read(self._file)
         except KeyError:
@@ -148,7 +152,7 @@ class SignatureVerifier:
 
 
 def moved(tag: Tag, before: str) -> TrustError:
-    """A tag names another commit than the one that was trusted under its name."""
+    """The error for a tag that names another commit than the one that was trusted under its name."""
     name = printable(tag.name, 60)
     return TrustError(
         f"tag {name} was moved: it names commit {tag.commit[:12]}, and {before[:12]} was trusted under that name",
@@ -158,8 +162,8 @@ def moved(tag: Tag, before: str) -> TrustError:
 
 
 def read_anchors(path: Path) -> bytes:
-    """The anchors of this host; empty where there is no such file. Raises TrustError for what is not root's own file:
-    whoever put it there would say whom to trust."""
+    """The anchors of this host; empty if there is no such file. Raises TrustError if it is not root's own file: whoever
+    put it there would say whom to trust."""
     if wrong := misplaced_file(path):
         raise TrustError(
             f"{path} is {wrong}, not a file of this host's own",

@@ -1,8 +1,13 @@
 """trial: turns an intended change into one that is confirmed, or into what speaks against it.
 
-What counts are signs that may be the change's own doing: a deploy that it touches or sets off and that fails, checks of
-those (which passed before, or are new), units that have failed since, and the way to the config repo. Vitals, and what
-was bad before, are reported and not counted; nor is a failure that passes by itself.
+These signs count, because the change may have caused them:
+
+- a deploy that it touches or sets off fails;
+- a check of such a deploy fails, which passed before or is new;
+- a unit has failed since;
+- the config repo's server cannot be reached any more.
+
+Vitals, and what was bad before, are reported and not counted. Nor is a failure that passes by itself.
 """
 
 from __future__ import annotations
@@ -28,22 +33,23 @@ from agent.steps.reach import reach
 from agent.system.systemd import UNTOLD
 
 LOOK_AGAIN_S = 2.0
-"""Between two looks at the host while an intended change settles."""
+"""Seconds between two looks at the host while an intended change settles."""
 
 REMOTE_TIMEOUT_S = 5.0
-"""For the config repo's server to take a connection."""
+"""Seconds in which the config repo's server has to take a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthSource:
-    """How the host is looked at: its health, and whether the config repo's server answers."""
+    """The ways to look at the host. ``health`` returns its health, ``remote`` True if the config repo's server
+    answers."""
 
     health: Callable[[], Health]
     remote: Callable[[], bool]
     stopped: Callable[[], bool]
-    """Whether the cycle has been asked to end."""
+    """True if the cycle has been asked to end."""
     waiting: Callable[[float], None] = lambda _: None
-    """Told once, for how many seconds at most it is waited."""
+    """Called once, with the seconds that the agent waits at most."""
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
 
@@ -57,8 +63,8 @@ def begin_trial(
     now: int,
     again: bool = False,
 ) -> Trial:
-    """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. It is begun once, however often
-    it is cut off: later, what holds may be its own doing already."""
+    """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. A trial that was cut off is not
+    begun anew: what holds by then may be the change's own doing."""
     health = source.health()
     return Trial(
         state.digest,
@@ -75,7 +81,7 @@ def begin_trial(
 
 
 def widened(trial: Trial, state: DesiredState, outcome: Outcome) -> Trial:
-    """The trial with what turned out to be touched, too, as each deploy's turn came."""
+    """``trial`` with the deploys that turned out to be touched, too, when their turn came."""
     ran = (planned for planned in outcome.found if outcome.status(planned.deploy) is not Status.HELD)
     touched = {*trial.touched, *_touched(state, ran)}
     return replace(trial, touched=tuple(deploy.name for deploy in state.deploys if deploy.name in touched))
@@ -84,8 +90,8 @@ def widened(trial: Trial, state: DesiredState, outcome: Outcome) -> Trial:
 def begin_removal_trial(
     trial: Trial | None, state: DesiredState, health: Health, *, remote: Callable[[], bool], now: int
 ) -> Trial:
-    """``trial``, or a new one, of a commit that is about to remove something, on a host that is as ``health`` says.
-    Nothing says who uses what goes: every check that passes now has to pass then."""
+    """``trial``, or a new one, of a commit that is about to remove something. ``health``: that of the host before.
+    Nobody knows which deploys use what goes, so every check that passes now has to pass afterwards."""
     labels = tuple(label_of(result) for result in health.checks)
     return replace(
         trial or Trial(state.digest, state.commit, now, remote=remote()),
@@ -104,12 +110,12 @@ def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = 
 
 
 def settles_at_once(outcome: Outcome) -> bool:
-    """Whether nothing that changed can have an after-effect. False where nobody knows what did."""
+    """True if nothing that changed can have an after-effect. False if nobody knows what changed."""
     return _are_calm(result.resource for deploy in outcome.deploys for result in deploy.results)
 
 
 def removal_settles_at_once(pruned: Pruned) -> bool:
-    """Whether no removal can have an after-effect. A unit that was told or an ``on_remove`` may have one later."""
+    """True if no removal can have an after-effect. A unit that was told, or an ``on_remove``, may have one later."""
     told = pruned.departed or pruned.stayed or pruned.told.units
     return not told and _are_calm(removal.entry.key for removal in pruned.done)
 
@@ -120,10 +126,11 @@ def _are_calm(keys: Iterable[str]) -> bool:
 
 
 def watch(trial: Trial, source: HealthSource, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
-    """The host's health when the change has settled, and what speaks against the change: nothing, when it is good.
+    """The host's health when the change has settled, and the signs against the change, a text each: none when it is
+    good.
 
-    What is bad at first may still come up: it has ``settle_s`` for that. What is well at first may still fall: with
-    ``to_the_end`` it is watched for as long.
+    A bad sign has ``settle_s`` seconds to become good. With ``to_the_end`` a host that is well is watched for as long:
+    it may still fall. The watch ends early if the cycle is asked to end.
     """
     deadline = source.monotonic() + settle_s
     told = False
@@ -140,14 +147,15 @@ def watch(trial: Trial, source: HealthSource, *, settle_s: int, to_the_end: bool
 
 
 def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:
-    """Pure: what of the host's signs speaks against the change, a text each. ``remote``: whether that is well."""
+    """The signs of the host against the change, a text each. ``remote``: False if the config repo's server answered
+    before and does not now. Pure."""
     counting = [
         result
         for result in health.checks
         if result.deploy in trial.touched and (label_of(result) in trial.passed or label_of(result) not in trial.known)
     ]
     reasons = [f"{label_of(result)}: {result.output}" for result in counting if not result.passed]
-    if UNTOLD not in trial.failed_units:  # then nobody knows which of them are new
+    if UNTOLD not in trial.failed_units:  # else nobody knows which of them are new
         reasons += [failed_unit_told(unit) for unit in health.failed_units if unit not in trial.failed_units]
     if not remote:
         reasons.append("the config repo's server cannot be reached any more")
@@ -155,11 +163,12 @@ def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, 
 
 
 def broken(trial: Trial, outcome: Outcome, attempts: Mapping[str, Attempt]) -> tuple[tuple[str, ...], bool]:
-    """Pure: which deploys of the change failed by its own fault, a text each; and whether that is in doubt, because
-    another failure, one that passes, or a time that was overrun may be behind it.
+    """The deploys that failed by the change's own fault, a text each; and True if that is in doubt. Pure.
 
-    ``attempts``: how they failed before it. What fails as it did before is not the change's doing. What was refused
-    from the start does no harm: nothing of it was begun, and all else of its deploy was done.
+    It is in doubt if another deploy failed in a way that passes by itself, or if one that counts overran its time.
+
+    ``attempts``: how the deploys failed before. One that fails as it did before does not count. Nor does one of which
+    only changes failed that were refused from the start: nothing of these was begun, and all else was done.
     """
     wanted = (change for planned in outcome.found for change in planned.changes)
     refused = {(change.deploy, change.resource) for change in wanted if change.wanted.refused}
@@ -187,7 +196,7 @@ def _only_refused(deploy: DeployOutcome, refused: Collection[tuple[str, str]]) -
 
 
 def label_of(result: CheckResult) -> str:
-    """What a check is called among those of all deploys."""
+    """The name of a check among those of all deploys."""
     return f"{result.deploy}: {result.label}"
 
 

@@ -1,9 +1,9 @@
-"""update: turns the agent's pin into a new version of the agent, or into what that waits for; and what its first cycles
-turn out into a verdict. Pure.
+"""update: turns the agent's pin into a new version of the agent, or into what that waits for; and its first cycles into
+a verdict. Pure.
 
-A new version is an intended change of its own kind: it waits for windows and suspensions, and never comes into the
-middle of anything. It is good when a cycle of its own finds nothing wrong that was not before it, and is reported.
-Where going back to the version before does not help either, the new one is not to blame, and is tried again.
+A new version is an intended change of its own kind. It waits for windows and suspensions, and until nothing else is
+under way. It is good when a cycle of its own finds nothing wrong that was not before it, and reports that. If the
+version before does no better, the new one is not to blame, and is tried again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from agent.steps.remember import why_failed
 
 FIRST_BACKOFF_S = 5 * 60
 LONGEST_BACKOFF_S = 6 * 3600
-"""An environment is a hundred megabytes: what fails again and again does not fetch it every half hour."""
+"""An environment is a hundred megabytes: an update that keeps failing must not fetch it every half hour."""
 
 OLD_VERSION_TRIAL_S = 30 * 60
 """The agent gives the version that it went back to this long to report well: as long as the new one had, by
 hostwright-revert.timer."""
 
 REVERTS_MOST = 2
-"""So often a version is tried that the one before it did better than: once may have been the network's doing."""
+"""A version that was switched back from so often, because the one before it did better, is bad. Once may have been the
+network's doing."""
 
 _AGAIN = {
     UpdateStage.FAILED: "it is tried once more by itself",
@@ -40,7 +41,8 @@ _NUMBER = re.compile(r"\d+")
 
 
 def obstacle(pin: AgentPin, update: Update | None, *, trigger: Trigger, now: int) -> HostwrightError | None:
-    """Why ``pin`` is not tried now, for what came of it before; None when it may be. A person does not wait."""
+    """The error that says why ``pin`` is not tried now, for what came of it before; None when it may be. A person waits
+    for no backoff, and may try a bad version again."""
     if update is None or update.digest != pin.digest or update.stage == UpdateStage.TRIAL:
         return None
     early = now < update.not_before <= now + LONGEST_BACKOFF_S
@@ -60,9 +62,9 @@ def obstacle(pin: AgentPin, update: Update | None, *, trigger: Trigger, now: int
 
 
 def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped: bool) -> Hold | None:
-    """What a new version waits for. ``lacks``: why nothing could switch back from it. ``pending``: whether a change of
-    the host is on trial. ``unheard``: whether the last report was not taken. ``stopped``: whether this cycle was asked
-    to end."""
+    """The hold on a new version; None if it may be tried. ``lacks``: the reason why nothing could switch back from it.
+    ``pending``: True if a change of the host is on trial. ``unheard``: True if the last report was not taken.
+    ``stopped``: True if this cycle was asked to end."""
     if account.shut is not None:
         return Hold(HoldKind.UPDATE, f"a new version of the agent waits; {account.shut.reason}", account.shut.until)
     if account.hold is not None:
@@ -81,7 +83,7 @@ def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped
 
 
 def failed(update: Update | None, pin: AgentPin, why: str, *, now: int) -> Update:
-    """To be tried again, later each time."""
+    """The update to remember after a failed try of ``pin``; the wait before the next try doubles."""
     return _again(_begun(update, pin, UpdateStage.FAILED, (), now), why, now)
 
 
@@ -90,13 +92,13 @@ def on_trial(pin: AgentPin, account: Account, update: Update | None, *, now: int
 
 
 def does_well(account: Account, update: Update) -> bool:
-    """Whether this cycle, of the version on trial or of the one gone back to, found nothing wrong that was not before
-    it, and said so."""
+    """True if this cycle found nothing wrong that was not so before the update, and reported. It is a cycle of the
+    version on trial, or of the one gone back to."""
     return not _has(account, Exit.REPORT) and troubles(account) <= set(update.troubles)
 
 
 def troubles(account: Account) -> frozenset[str]:
-    """What is wrong with the host, but for what is about updates: the same for the same thing, cycle after cycle."""
+    """The problems of the host, without those of updates. The same problem has the same text in each cycle."""
     kinds = {failure.kind for failure in account.failures if failure.kind not in _OWN_KINDS}
     held = account.permitted.deploy_holds if account.permitted is not None else {}
     failing = {name for name, hold in held.items() if hold.kind is HoldKind.BACKOFF}
@@ -114,8 +116,8 @@ def troubles(account: Account) -> frozenset[str]:
 
 
 def after_revert(update: Update, *, helped: bool, now: int) -> Update:
-    """A version that was switched back from, once the one before it has run. ``helped``: that does well. One cycle in
-    which it does not proves nothing yet."""
+    """The update to remember when the agent was switched back and the version before has run. ``helped``: True if that
+    one does well. If it does not, nothing is decided until ``OLD_VERSION_TRIAL_S`` are over."""
     if not helped and update.at <= now < update.at + OLD_VERSION_TRIAL_S:
         return update
     if not helped:

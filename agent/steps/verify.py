@@ -1,7 +1,7 @@
-"""Turns a ``Commit`` into a ``TrustedCommit``, or refuses it; before anything of it is exported.
+"""verify: turns a ``Commit`` into a ``TrustedCommit``, or refuses it; before anything of it is exported.
 
 History only ever grows: the commit must descend from the last one that was trusted. Then each commit since is judged,
-oldest first, by those who could sign when it was made::
+oldest first, by the keys of those who could sign when it was made::
 
     last ──── a ──── b ──── tip        a: anchors and trusted_signers of last
       (trusted)                        b: anchors and trusted_signers of a
@@ -13,8 +13,8 @@ trusted_signers may still name who has been removed since.
 
 The commit that moves the branch must be meant for it (``meant``).
 
-Where tags are accepted, the newest commit of that walk is taken that carries a tag signed by those whom ``last`` lets
-sign: the tag vouches for it and for all between.
+Where tags are accepted, the newest commit of that walk is taken that has a trusted tag, by the anchors and
+trusted_signers of ``last``. The tag vouches for it and for all between.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def verify(
     branch: str = "",
     seen: Mapping[str, str] = MappingProxyType({}),
 ) -> TrustedCommit:
-    """``commit``, or where tags are accepted one before it, when this host may act on it; the commit trusted last when
-    there is nothing newer.
+    """The newest commit that this host may act on: ``commit``, where tags are accepted one before it, or else the
+    commit trusted last.
 
-    ``record`` says what was trusted last; without that, ``min_commit`` (the commit that the host was told to begin
-    with) takes its place once the anchors vouch for it, or else they vouch for ``commit`` itself. ``anchors`` is a file
-    in allowed_signers format. ``now`` is the host's clock; what a commit says of its date is not looked at. ``branch``
-    is the one that is followed (empty: whichever), ``seen`` what the host saw on others before, by commit.
+    ``record``: what was trusted last. Without that the anchors must vouch for ``min_commit`` (the commit that the host
+    was told to begin with), or without one for ``commit`` itself. ``anchors``: a file in allowed_signers format.
+    ``now``: the host's clock, in seconds since the epoch; the dates that commits say are not looked at. ``branch``: the
+    one that the host follows (empty: whichever). ``seen``: by commit, the other branch on which the host saw it before.
 
-    Raises TrustError, kinds ``history-rewritten``, ``min-commit``, ``no-anchors``, ``unsigned``, ``pgp-signature``,
-    ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``, ``other-branch``; where several
-    things were refused, for the newest.
+    Raises TrustError, kinds ``trust-lost``, ``history-rewritten``, ``min-commit``, ``no-anchors``, ``unsigned``,
+    ``pgp-signature``, ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``,
+    ``other-branch``; where several things were refused, for the newest.
     """
     if record.lost:
         raise TrustError(
@@ -121,8 +121,8 @@ def recall_last(record: TrustRecord, last: str, *, mirror: Mirror) -> TrustedCom
 
 
 def _in_force(record: TrustRecord, last: str, judge: SignatureVerifier) -> TrustedCommit:
-    """The commit trusted last. Raises TrustError for one that was only trusted while the host asked for no signatures;
-    a key that has gone since is ``freeze``'s business."""
+    """The commit trusted last. Raises TrustError for one that was only trusted while the host asked for no signatures.
+    A key that has gone since is for ``freeze`` to judge."""
     found = recall_last(record, last, mirror=judge.mirror)
     note = ""
     try:

@@ -14,8 +14,8 @@ TIMEOUT_S = 20.0
 
 
 def ensure_webhook_service(webhook: Webhook | None) -> None:
-    """One that listens is left alone: it looks itself whether it is wanted elsewhere, or no more. Raises SourceError:
-    without it the host goes on asking by the clock."""
+    """Start the webhook's service if it does not run. One that runs is left alone: it looks itself whether it is wanted
+    elsewhere, or no more. Raises SourceError if it cannot run; the host goes on asking by the clock."""
     if webhook is None:
         return
     try:
