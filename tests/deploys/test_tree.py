@@ -18,7 +18,7 @@ from agent.deploys.tree import carry_out
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from tests.deploys.commit import snapshot
-from tests.deploys.trees import ROOT, absent, as_root, converge, directory, file, link, only, plan
+from tests.deploys.trees import ROOT, absent, as_root, converge, directory, edit_line, file, link, only, plan
 
 # What is wanted comes to be, exactly
 
@@ -56,6 +56,12 @@ def test_a_change_is_told_with_the_old_mode_and_a_diff(tmp_path: Path) -> None:
     assert change.operation == "write content, set mode 0644 (was 0600)"
     assert change.diff == (f"--- {target} (found)\n+++ {target} (wanted)\n@@ -1,2 +1,2 @@\n a\n-found\n+wanted\n")
     assert change.private
+
+
+def test_a_further_part_of_a_new_file_is_told_beside_the_one_before(tmp_path: Path) -> None:
+    first, second = plan(edit_line(tmp_path / "f", "a"), edit_line(tmp_path / "f", "b"))
+    assert first.change.diff is not None
+    assert second.change.diff == f"--- {tmp_path}/f (found)\n+++ {tmp_path}/f (wanted)\n@@ -1 +1,2 @@\n a\n+b\n"
 
 
 def test_a_wrong_mode_alone_is_set_without_writing_the_content(tmp_path: Path) -> None:
@@ -191,6 +197,7 @@ def test_fail_leaves_what_is_there_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("mine\n")
     step = only(plan(file(tmp_path / "f", policy=Policy.FAIL)))
     assert step.change.operation.startswith("differs, and its policy is fail")
+    assert "-mine\n+wanted\n" in (step.change.diff or "")
     with pytest.raises(DeployError, match="its policy is fail"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, step.item, step.content)
     assert (tmp_path / "f").read_text() == "mine\n"
@@ -380,3 +387,10 @@ def test_a_stand_in_for_content_is_refused_and_nothing_else(tmp_path: Path) -> N
     with pytest.raises(DeployError, match=said), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, blocked.item, blocked.content)
     assert snapshot(tmp_path).keys() == {"x", "g"}
+
+
+def test_a_refused_change_shows_nothing_of_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("a secret of this host\n")
+    (tmp_path / "f").chmod(0o600)
+    change = only(plan(source(tmp_path, tmp_path / "f", b"\0GITCRYPT\0secret"), root=tmp_path)).change
+    assert (change.refused, change.diff) == (True, None)

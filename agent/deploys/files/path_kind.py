@@ -19,7 +19,7 @@ from typing import ClassVar, cast
 from agent.deploys import kind_table
 from agent.deploys.at_path import AtPath, Attributes
 from agent.deploys.files.diff import unified
-from agent.deploys.items import Item
+from agent.deploys.items import Item, Policy
 from agent.deploys.kind import Kind, Looked, ResourceState, reason_of, state_before
 from agent.deploys.owners import Owner, names
 from agent.deploys.place import OpenPlace, Place, Work, Works, look_each, place_of
@@ -197,8 +197,12 @@ def in_the_way(item: Item, found: AtPath) -> WantedChange:
 
 
 def with_diff(change: WantedChange, item: Item, found: AtPath, content: bytes | None) -> WantedChange:
-    """``change`` with a diff, where the content changes and people may see it."""
-    before = found.content if found.type == stat.S_IFREG else b""
+    """``change`` with a diff, where the content changes and people may see it. One that only the policy refuses has
+    one."""
+    before = found.content if found.type == stat.S_IFREG else found.content or b""
+    in_the_way = found.type not in (0, stat.S_IFREG, stat.S_IFLNK) and not found.empty
+    if change.refused and (item.policy is not Policy.FAIL or in_the_way):
+        return change
     if item.secret or content is None or (found.status is not None and content == before):
         return change
     # The lines beside a part may hold a secret of another deploy, or of a person.
