@@ -64,19 +64,19 @@ class CommandEntry(NamedEntry):
     shell: Annotated[str, AfterValidator(_shell_text)] | None = None
     """Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."""
     unless: Argv | None = None
-    """A program and its arguments that ends with 0 where there is nothing to do. It is run at every look at the host,
-    as the same user: it must be quick and change nothing."""
+    """A program with its arguments; it ends with 0 if there is nothing to do. It is run at every look at the host, as
+    the same user: it must be quick and change nothing."""
     creates: PlainPath | None = None
-    """A path; where it exists there is nothing to do."""
+    """A path; if it exists, there is nothing to do."""
     user: UserName = "root"
-    """Who runs it."""
+    """The user who runs it."""
     cwd: PlainPath = "/"
     """The folder in which it runs."""
     env: Mapping[Variable, Word] = Field(default_factory=dict)
     """Variables, beside PATH, HOME, USER, LOGNAME and a UTF-8 locale."""
     timeout: SomeTime = DEFAULT_TIMEOUT
-    """After this long it is ended with all that it started (`30s`, `10m`, `1h`). `deploy_timeout` of fleet.yaml holds
-    for the whole deploy."""
+    """The time that it may take (`30s`, `10m`, `1h`). After that it is killed with all that it started.
+    `deploy_timeout` of fleet.yaml holds for the whole deploy."""
 
     def concrete(self, name: str) -> dict[str, JSON]:
         """The arguments that the operations take. Raises InventoryError if the entry has both or neither of ``run`` and

@@ -56,7 +56,7 @@ class QuadletEntry(NamedEntry):
     """The image, with its registry; pinned by `@sha256:…` it is the same tomorrow. Pulled before the container is
     started or restarted, if it is not there."""
     command: tuple[Annotated[str, NO_NUL], ...] = ()
-    """What runs in it, word by word; not set: what the image says."""
+    """The program that runs in it and its arguments, word by word; not set: those of the image."""
     ports: tuple[OneWord, ...] = ()
     """`8080:80`, `127.0.0.1:8080:80/tcp`."""
     volumes: tuple[OneWord, ...] = ()
@@ -74,13 +74,14 @@ class QuadletEntry(NamedEntry):
     restart: Literal["always", "on-failure", "no"] = "always"
     """What systemd does when it has ended."""
     enabled: bool | None = None
-    """Whether it starts at boot; not set: where `running` is not false. A quadlet's own text says it in [Install]."""
+    """`true`: it starts at boot. Not set: it does, unless `running` is false. A quadlet's own text says it in
+    [Install]."""
     running: bool | None = None
-    """Whether it runs now. Not set: containers, pods and kubes run; volumes, networks and images are made when a
-    container needs them."""
+    """`true`: it runs now; `false`: it is stopped. Not set: containers, pods and kubes run; volumes, networks and
+    images are made when a container needs them."""
     restart_on: tuple[PrintablePath, ...] = ()
-    """Absolute paths of files or folders. The unit is restarted where one of them, or anything below, changed after it
-    was started."""
+    """Absolute paths of files or folders. The unit is restarted if one of them, or anything below, changed after it was
+    started."""
     quadlet: str | None = None
     """A file of the config repo that is the quadlet; `*.j2` is rendered."""
     content: str | None = None

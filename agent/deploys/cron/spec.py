@@ -61,12 +61,13 @@ class CronJob(NamedEntry):
     """One job."""
 
     command: Annotated[str, AfterValidator(_command)] | None = None
-    """One line for /bin/sh. A `%` is written as it is: cron's own meaning of it, a new line, is taken away."""
+    """One line for /bin/sh. Write a `%` as it is: the agent escapes it, so that cron does not take it for a new
+    line."""
     schedule: Annotated[str, AfterValidator(normalised)] | None = None
     """Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot` `@hourly`
     `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts."""
     user: UserName = "root"
-    """Who runs it."""
+    """The user who runs it."""
     env: Mapping[Variable, str | Number] = Field(default_factory=dict)
     """Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail."""
     comment: Annotated[str, AfterValidator(lambda text: _line(text, "comment"))] | None = None

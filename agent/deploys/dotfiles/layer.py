@@ -41,7 +41,7 @@ class Ways(Written):
     """The fields of a play that hold for all of its sets."""
 
     layout: Layout = Layout.PLAIN
-    """How the sets are written. `plain`: as files lie in a home. `stow`: packages of GNU Stow. `chezmoi`: chezmoi's
+    """The layout of the sets. `plain`: as files lie in a home. `stow`: packages of GNU Stow. `chezmoi`: chezmoi's
     source names."""
     mode: Way = Field(
         default=Way.COPY,
@@ -54,7 +54,7 @@ class Ways(Written):
     dot_prefix: bool = False
     """With `layout: stow`: `dot-bashrc` becomes `.bashrc`, as with `stow --dotfiles`."""
     ignore: tuple[str, ...] = ()
-    """Shell patterns of what is left out, by path in the set or in the home."""
+    """Shell patterns of files to leave out, by path in the set or in the home."""
     templates: bool = False
     """With `repo`: render its `*.j2`, too. Its templates then see all variables of the host."""
 

@@ -37,7 +37,7 @@ FileMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$"), Quoted]
 
 class _Whose(Written):
     user: AccountName | None = None
-    """Whose home; the account must exist by then."""
+    """The user whose home it is; the account must exist by then."""
     users: tuple[AccountName, ...] = ()
     """The same for several users."""
     sets: tuple[SetName, ...] = Field(

@@ -123,7 +123,7 @@ class BlockEntry(Written):
     content: str | None = None
     """The lines between the markers."""
     comment: str = Field(default="#", pattern=r"^\S[^\r\n]{0,15}$")
-    """What begins a comment in this file, for the markers."""
+    """The sign that begins a comment in this file, for the markers."""
     absent: bool = False
     """No such block: it is removed with its markers."""
 
@@ -150,7 +150,7 @@ class FileEntry(NamedEntry):
     template: RepoPath | None = None
     """A file like this Jinja2 template of the config repo, over the host's variables."""
     directory: Literal[True] | None = None
-    """A directory. What is in it is left alone."""
+    """A directory. The things in it are left alone."""
     link: str | None = Field(default=None, min_length=1)
     """A symbolic link to this target."""
     tree: RepoPath | None = None
@@ -186,8 +186,8 @@ class FileEntry(NamedEntry):
     """`keep`: ACLs that are there stay. Default: there are none."""
     validating: tuple[str, ...] | None = Field(default=None, alias="validate")
     """A program and its arguments that is asked before the new content is put in place; `%s` stands for a file beside
-    it that has that content: `[visudo, -cf, "%s"]`. No shell is involved. Where it does not end with 0, what was there
-    stands and the deploy fails with its words."""
+    it that has that content: `[visudo, -cf, "%s"]`. No shell is involved. If it does not end with 0, the old content
+    stays and the deploy fails with its words."""
     backup: bool = False
     """Keep what was there before the first change, once, as `<path>.before-hostwright`."""
 

@@ -29,7 +29,7 @@ class MotdSpec(Spec):
     short: ClassVar[Mapping[str, Any] | None] = {"type": "string"}
 
     text: str | None = None
-    """What it says. Default: that Hostwright manages this host, and which folder of the config repo to edit."""
+    """The message. Default: that Hostwright manages this host, and which folder of the config repo to edit."""
     template: str | None = Field(default=None, min_length=1)
     """Instead of `text`, a Jinja2 template of the config repo (path from its root), over the host's variables."""
 

@@ -27,7 +27,7 @@ class Setting(NamedEntry):
     value: StrictInt | StrictStr
     """A number or a text, as the kernel shows it."""
     optional: bool = False
-    """Whether the kernel may be without it, as with that of a module which is not loaded. Otherwise that is an
+    """`true`: the kernel may be without it, as without a setting of a module that is not loaded. Otherwise that is an
     error."""
 
     @field_validator("value", mode="before")
