@@ -1,4 +1,4 @@
-"""``hostwright`` and ``python -m agent``."""
+"""The entry point of ``hostwright`` and ``python -m agent``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 from agent.system.exit import leave
 
 FEW_COLLECTIONS = 200_000
-"""Objects between two looks for garbage: what a command loads and finds stays until it ends. A cycle of 12,000
-resources holds some 100,000, and a look at these takes 16 ms of CPU."""
+"""New objects between two garbage collections. Most objects of a command live until it ends, so few are garbage. A
+cycle of 12,000 resources holds some 100,000 objects, and one collection of these takes 16 ms of CPU."""
 
 
 def main() -> None:
-    """The command's entry point."""
+    """Run the command that ``sys.argv`` names, and end the process with its exit code."""
     told = [name for name in os.environ if name.startswith("PYTHON")]
     for name in told:
         del os.environ[name]
@@ -22,12 +22,12 @@ def main() -> None:
         # Python has obeyed some of them already, and obeys others when it ends.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the same command once more
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed: the next open file would be it, for all programs that are run
+        if getattr(sys, name) is None:  # closed: the next opened file would take its place, also in child processes
             nothing = open(os.devnull, mode)  # noqa: SIM115
             os.set_inheritable(nothing.fileno(), True)
             setattr(sys, name, nothing)
     if sys.argv[1:] == ["daemon"]:
-        # Ahead of the command line and its libraries: this process stays for months, and is to stay small.
+        # Not by way of the command line and its libraries: this process runs for months, and has to stay small.
         from agent.daemon import serve
         from agent.host.paths import Paths
 

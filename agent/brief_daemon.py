@@ -1,4 +1,5 @@
-"""The daemon's instructions until the next cycle: collected as a cycle begins, written down as it ends."""
+"""The daemon's instructions until the next cycle. A cycle begins to collect them at its start, and writes them down at
+its end."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from agent.trace.rest import Rest
 
 
 def begin_trace(paths: Paths) -> str:
-    """Return the trace of what a cycle goes by itself; to be called as it begins. The host counts as not at rest until
-    ``keep_rest``."""
+    """Return the trace of the files that a cycle itself goes by, such as the settings. To be called when it begins. The
+    host counts as not at rest from now until ``keep_rest``."""
     paths.rest.unlink(missing_ok=True)
     try:
         return trace(own_questions(paths))
@@ -27,7 +28,7 @@ def begin_trace(paths: Paths) -> str:
 
 
 def keep_rest(parts: Parts, account: Account, own: str) -> None:
-    """Write down what the daemon goes by until the next cycle. ``own``: from ``begin_trace``.
+    """Write down what the daemon asks until the next cycle, and for how long. ``own``: from ``begin_trace``.
 
     Raises HostwrightError for documents that cannot be read."""
     state, now = parts.memory.state(), parts.clock()
@@ -42,7 +43,7 @@ def keep_rest(parts: Parts, account: Account, own: str) -> None:
         rest.ask = parts.mirror.asking(parts.settings.remote, tags=bool(fleet.accept.tags))
         rest.offered = offered(account.fetched.listed)
         if account.state is not None and (checks := account.state.checks):
-            from agent.checks.ask import command  # a host without checks needs none of this
+            from agent.checks.ask import command  # not loaded on a host without checks
 
             rest.probe, rest.checks = command(checks, parts.paths.rest), to_plain(checks)
         traces = [own, *(deploy.trace for deploy in deploys)]

@@ -1,4 +1,4 @@
-"""`hostwright diff`: what two states of a config repo want differently of each host. Nothing is asked of any host.
+"""`hostwright diff`: the differences between two states of a config repo, host by host. No host is asked.
 
 of each commit    Tree ─InventoryAt→ DesiredState of each host
 of two commits    DesiredState, DesiredState ─Contrast→
@@ -29,13 +29,13 @@ from agent.problems import ProblemKind
 from agent.steps.resolve import DEPLOYS_FOLDERS, fleet_settings, state_of
 
 HOST = "host"
-"""The resource of a contrast that tells of a whole host."""
+"""``Contrast.resource`` of one about a whole host."""
 ORDER = "order"
-"""The resource of a contrast that tells of the order of deploys."""
+"""``Contrast.resource`` of one about the order of deploys."""
 
 
 class Action(StrEnum):
-    """What became of something from the first commit to the second."""
+    """The difference of a thing between the first commit and the second."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -44,7 +44,8 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One property that differs. ``name``: with dots where values are nested. None: it is not said."""
+    """One property that differs. ``name``: its keys, joined by dots. ``before``, ``after``: None where it is not
+    set."""
 
     name: str
     before: JSON
@@ -53,9 +54,11 @@ class Property:
 
 @dataclass(slots=True)
 class Contrast:
-    """What two commits want differently of one resource. Without ``resource`` it tells of the deploy as a whole;
-    without ``deploy``, of the host. It is as the first of its ``hosts`` has it; ``unlike``: how many of the others have
-    other values."""
+    """The difference between what two commits want of one resource, the same for several hosts.
+
+    ``deploy``: empty where it is about the host. ``resource``: empty where it is about the deploy as a whole.
+    ``properties``: with the values on the first of ``hosts``. ``unlike``: the number of other hosts whose values
+    differ from these."""
 
     deploy: str
     resource: str
@@ -66,20 +69,21 @@ class Contrast:
 
     @property
     def identity(self) -> tuple[str, str, Action, tuple[str, ...]]:
-        """Equal for two hosts on which the same properties change, whatever their values are."""
+        """A key that is equal for two hosts on which the same properties change, whatever their values are."""
         return self.deploy, self.resource, self.action, tuple(each.name for each in self.properties)
 
 
 @dataclass(slots=True)
 class Comparison:
-    """One inventory in two commits. ``hosts``: how many were compared. ``untold``: by host, why nobody can tell."""
+    """The comparison of one inventory in two commits. ``hosts``: the number of hosts compared. ``untold``: the hosts
+    that could not be compared, each with the reason."""
 
     inventory: str
     hosts: int = 0
     contrasts: list[Contrast] = field(default_factory=list)
     untold: dict[str, str] = field(default_factory=dict)
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The groups of the later commit, by which sets of hosts are called."""
+    """The hosts of each group in the later commit; sets of hosts are named by them."""
 
     @property
     def changed(self) -> frozenset[str]:
@@ -87,13 +91,13 @@ class Comparison:
 
 
 class InventoryAt:
-    """One inventory in one commit; without ``environment`` there is none of its name."""
+    """One inventory in one commit. ``environment``: None where the commit has no such inventory."""
 
     def __init__(self, tree: Tree, inventory: str, repositories: ReadRepository) -> None:
         self._tree = tree
         self.environment: Environment | None = None
         self.complaints = Complaints()
-        """About the inventory as a whole: nothing of it can be told then."""
+        """Complaints about the inventory as a whole: with one, nothing can be told of any host."""
         self.of_hosts = Complaints()
         try:
             self.environment, self.complaints = read(tree, inventory, repositories)
@@ -101,19 +105,19 @@ class InventoryAt:
             if error.kind is not ProblemKind.INVENTORY_UNKNOWN:
                 raise
         self.files = {e.path: e.blob for folder in DEPLOYS_FOLDERS for e in tree.entries(folder)}
-        """What deploy files are made of: blob ids by path."""
+        """The files that deploy files are made of: blob ids by path."""
 
     def hosts(self, pattern: str) -> tuple[str, ...]:
-        """Raises InventoryError for a malformed pattern."""
+        """The names of the hosts that match ``pattern``. Raises InventoryError for a malformed pattern."""
         return self.environment.inventory.match(pattern) if self.environment is not None else ()
 
     @property
     def unreadable(self) -> str | None:
-        """Why nothing can be told of any host, not even which there are; None where it can."""
+        """The reason why nothing can be told of any host, not even which hosts there are; None without one."""
         return next((error.message.partition("\n")[0] for error in self.complaints.errors), None)
 
     def state(self, host: str) -> DesiredState | str:
-        """What it wants of ``host``, or why that cannot be told."""
+        """The desired state of ``host``, or the reason why it cannot be told."""
         assert self.environment is not None
         complaints = Complaints()
         [(_, found)] = self.environment.each(complaints, [host])
@@ -123,7 +127,7 @@ class InventoryAt:
         return state_of(self.environment, self._tree, found or (), host=host, commit="0" * 40)
 
     def settings(self, host: str) -> Mapping[str, JSON]:
-        """What fleet.yaml and lock.yaml say of the agent on ``host``."""
+        """The settings of the agent on ``host`` in fleet.yaml and lock.yaml."""
         assert self.environment is not None
         settings = codec.to_plain(fleet_settings(self.environment, host))
         pin = self.environment.lock.agent
@@ -131,7 +135,7 @@ class InventoryAt:
 
 
 def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: str = "all") -> Comparison:
-    """The inventory in two commits. Raises InventoryError for a malformed pattern."""
+    """Compare the hosts of an inventory in two commits. Raises InventoryError for a malformed pattern."""
     found = Comparison(inventory)
     if after.environment is not None:
         groups = after.environment.inventory.groups
@@ -154,7 +158,8 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
 
 
 def _of_host(host: str, before: InventoryAt | None, after: InventoryAt | None) -> list[Contrast] | str:
-    """What differs for ``host``, or why that cannot be told. None: it is not in the inventory."""
+    """The differences for ``host``, or the reason why they cannot be told. ``before``, ``after``: None where the host
+    is not in the inventory."""
     if after is None:
         return [Contrast("", HOST, Action.REMOVED)]
     was, now = before.state(host) if before is not None else None, after.state(host)
@@ -186,7 +191,7 @@ def _of_states(
 def _of_deploys(
     name: str, old: DesiredDeploy | None, new: DesiredDeploy | None, files: tuple[Property, ...]
 ) -> Iterator[Contrast]:
-    """``files``: what differs of the files that deploy files are made of."""
+    """The differences of one deploy. ``files``: those of the files that deploy files are made of."""
     if old == new:
         return
     resources = tuple(_of_resources(name, _wanted(old), _wanted(new)))
@@ -215,7 +220,7 @@ def _of_resources(
 
 
 def _wanted(deploy: DesiredDeploy | None) -> Mapping[str, Mapping[str, JSON]]:
-    """What a built-in wants of each resource; nothing where a deploy file says so when it runs."""
+    """The properties of each resource of a built-in, by key; empty for a deploy file, which tells them when it runs."""
     if deploy is None or not deploy.built_in:
         return {}
     told = catalogue.spec_class(deploy.kind).properties(deploy.arguments)
@@ -223,8 +228,8 @@ def _wanted(deploy: DesiredDeploy | None) -> Mapping[str, Mapping[str, JSON]]:
 
 
 def _as_a_whole(deploy: DesiredDeploy | None, *, scalars: bool) -> dict[str, JSON]:
-    """What is said of a deploy besides its resources, without what goes without saying. ``scalars``: with arguments of
-    a built-in that belong to no resource."""
+    """The properties of a deploy besides its resources, without those at their default. ``scalars``: also those
+    arguments of a built-in that belong to no resource."""
     if deploy is None:
         return {}
     plain = codec.to_plain(

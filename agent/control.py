@@ -1,7 +1,7 @@
-"""The control socket: how a person on the host talks to the daemon. One JSON line each way.
+"""The control socket: a command on the host asks the daemon for a cycle. One JSON line each way.
 
-``{"command": "trigger", "wait": true}`` → ``{"ok": true, "exit": 0}``, after the cycle where ``wait`` says so.
-Only root and the daemon's own user are heard: the socket is 0600 and the peer's uid is asked of the kernel.
+``{"command": "trigger", "wait": true}`` → ``{"ok": true, "exit": 0}``. With ``wait`` the answer comes after the cycle.
+Only root and the daemon's own user may ask: the socket has mode 0600, and the kernel tells the caller's uid.
 Standard library only: it is part of the daemon.
 """
 
@@ -23,25 +23,25 @@ LINE_LIMIT = 4096
 """Bytes of a request or an answer."""
 
 PEER_TIMEOUT_S = 2.0
-"""Limit for a request: a silent peer must not block the daemon."""
+"""The time for a caller to send its request: a silent one must not block the daemon."""
 
 _UCRED = struct.Struct("3i")
 
 
 class Caller(NamedTuple):
-    """A person or program that asked for a cycle. ``wait``: it is told how the cycle ended."""
+    """A program that asked for a cycle. ``wait``: True if it waits for the end of the cycle."""
 
     connection: socket.socket
     wait: bool
 
     def answer(self, reply: dict[str, Any]) -> None:
-        """Send ``reply`` and hang up. A caller that has gone is ignored."""
+        """Send ``reply`` and hang up. Ignore a caller that has gone."""
         with contextlib.suppress(OSError), self.connection:
             self.connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
 class ControlSocket:
-    """The daemon's end."""
+    """The daemon's end of the socket."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class ControlSocket:
         return self._socket.fileno()
 
     def accept(self) -> Caller | None:
-        """The next caller with a valid request; None without one, or if it may not ask."""
+        """The next caller with a valid request; None if nobody called, or the caller was refused."""
         try:
             connection, _ = self._socket.accept()
         except BlockingIOError:
@@ -105,7 +105,8 @@ def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
 
 
 def _line(connection: socket.socket, timeout_s: float) -> bytes:
-    """One line, complete within ``timeout_s``. Raises TimeoutError, OSError."""
+    """The bytes up to the end of the first line, or of the connection. Raises TimeoutError after ``timeout_s``,
+    OSError."""
     deadline = time.monotonic() + timeout_s
     data = b""
     while b"\n" not in data and len(data) < LINE_LIMIT:

@@ -1,6 +1,6 @@
-"""The phases from ``plan_changes`` to ``confirm_changes``: they turn a target into a host that is as the target says.
+"""The phases from ``plan_changes`` to ``confirm_changes``: they bring the host to a target.
 
-``converge`` goes through them for the target of a cycle, and ``going_back`` once more for the last good state.
+``converge`` runs them for the target of the cycle, ``agent.going_back`` for the last good state.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from agent.steps.trial import HealthSource
 
 
 def converge(cycle: Cycle) -> Course:
-    """Make the host what the target says, as far as that is permitted. Return how far it came."""
+    """Bring the host to the target of the cycle, as far as that is permitted. Return the values of the phases."""
     target, memory = cycle.selection.target, cycle.parts.memory
     if target is None:
         return Course()
     course = Course(target)
     with cycle.log.surviving():
         course = _resumed(cycle.parts, target)
-        # A commit that wants something else may have mended what a failing deploy reads, so nothing waits for that.
+        # A new desired state may have mended what a failing deploy reads, so its deploys are tried at once.
         same = memory.state().aimed_digest == target.resolution.state.digest
         waits_for_backoff = cycle.trigger is Trigger.CLOCK and same
         rules = rules_now(cycle.parts, course.target or target, waits_for_backoff=waits_for_backoff)
@@ -50,16 +50,16 @@ def converge(cycle: Cycle) -> Course:
 
 
 def _resumed(parts: Parts, target: Target) -> Course:
-    """The course that a crash cut off, taken up again; a new course where none was."""
+    """The course to go on with where a crash cut one off; else a new course."""
     trial, bad = parts.memory.trial(), parts.memory.bad()
     if trial is None or target.suspension is not None:
         return Course(target)
     if target.hold is not None and trial.digest in bad:
-        # Cut off on the way back. The target is the good state already, and no window counts on that way.
+        # Cut off on the way back. The target is the last good state already, and no window holds up the way back.
         rollback = Rollback(bad[trial.digest], target.resolution.commit.sha)
         return Course(replace(target, gate=OPEN), trial=trial, rollback=rollback)
     if trial.digest == target.resolution.state.digest:
-        # Cut off before it was judged. This is one more try, also where nothing is left to apply.
+        # Cut off before the change was judged. This is one more try, also where nothing is left to apply.
         trial = replace(trial, tries=trial.tries + 1)
         parts.memory.keep_trial(trial)
         return Course(target, trial=trial)
@@ -67,8 +67,9 @@ def _resumed(parts: Parts, target: Target) -> Course:
 
 
 def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Course:
-    """Go through the phases, up to the first that raises. Return ``course`` with their values. ``before``: what is
-    remembered as applied."""
+    """Run the phases for the target of ``course``. Return ``course`` with their values; where one raises, with those of
+    the phases before it. ``before``: by deploy, what is remembered as applied. On the way back the trial is open
+    already."""
     assert course.target is not None
     with cycle.log.surviving():
         planned = plan_changes(cycle.parts, course.target, rules, before, going_back=course.rollback is not None)
@@ -89,7 +90,8 @@ def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[st
 
 
 def rules_now(parts: Parts, target: Target, *, waits_for_backoff: bool) -> PermitRules:
-    """The rules for changes towards ``target`` now. ``waits_for_backoff``: a deploy that failed waits for its time."""
+    """The rules that hold changes towards ``target`` now. ``waits_for_backoff``: True if a deploy that failed waits
+    until its next try is due."""
     return permit_rules(
         target.resolution.state,
         gate=target.gate,
@@ -108,8 +110,8 @@ def plan_changes(
     *,
     going_back: bool = False,
 ) -> Planned:
-    """The plan of the target, and what of it ``rules`` and the policies of the commit permit. Changes nothing.
-    ``going_back``: the policies are not asked, because they permitted this state when it was first applied."""
+    """Plan the target, and decide which part of the plan ``rules`` and the policies of the commit permit. Change
+    nothing. ``going_back``: do not ask the policies, which permitted this state when it was first applied."""
     root = parts.exports.folder(target.resolution.commit)
     policies = None if going_back else host_policies(parts, target)
     return plan_state(parts, target.resolution.state, root, rules, before, policies=policies)
@@ -124,7 +126,8 @@ def plan_state(
     *,
     policies: HostPolicies | None,
 ) -> Planned:
-    """``plan_changes`` of a ``state`` whose files lie at ``root``; also of one that nobody has committed."""
+    """``plan_changes`` for any ``state`` with its files at ``root``, also one that is in no commit. ``policies``: None
+    to ask none."""
     made = Made()
     plan = _plan(parts, state, root, before, made=made)
     made.foresee(plan)
@@ -134,18 +137,20 @@ def plan_state(
 
 
 def host_policies(parts: Parts, target: Target) -> HostPolicies:
-    """The policies of the commit aimed at."""
+    """The policies of the target's commit."""
     state, groups = target.resolution.state, target.resolution.terms.groups
     tree = partial(parts.mirror.tree, state.commit)
     return HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
 
 
 def open_trial(cycle: Cycle, course: Course) -> Trial | None:
-    """The trial of what is about to be applied. None where Git intends nothing, or where that was judged before."""
+    """Return the trial of the change that is about to be applied: the one that a crash left open, or a new one. None if
+    Git intends no change, or this state is the last good one already. Report that an intended change is about to be
+    applied."""
     planned, applied = course.planned, cycle.parts.memory.applied()
     if planned is None or not planned.permitted.allowed:
         return course.trial
-    # Where the way back failed, a state that is in doubt is remembered as applied. It needs another trial.
+    # Where the way back failed, a state in doubt is remembered as applied, so nothing in it is new. It needs a trial.
     again = planned.state.digest in cycle.parts.memory.bad()
     if not planned.permitted.intends and not again:
         return course.trial
@@ -165,7 +170,7 @@ def open_trial(cycle: Cycle, course: Course) -> Trial | None:
 
 
 def apply_changes(parts: Parts, planned: Planned, only: frozenset[tuple[str, str]] | None = None) -> Outcome:
-    """Carry out what is permitted. ``only``: of that, these changes alone, by deploy and resource."""
+    """Make the permitted changes. ``only``: the deploy and resource of those to make; None for all."""
     return apply(
         planned.permitted,
         planned.state,
@@ -184,8 +189,8 @@ def apply_changes(parts: Parts, planned: Planned, only: frozenset[tuple[str, str
 
 
 def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converged:
-    """Plan again, and write down what came of the changes. What they set off is carried out first: then this plans
-    once more."""
+    """Plan again, and record the result in the ledger. Where the changes set off others, make these first, and plan
+    once more. Where nothing was permitted, the plan from before is still right."""
     state, after = planned.state, planned.plan
     if planned.permitted.allowed:
         after = _plan(parts, state, planned.root, planned.before, made=planned.made, earlier=planned.plan)
@@ -201,7 +206,7 @@ def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converg
 
 
 def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
-    """The source of the host's health, with the checks of ``state``."""
+    """The source of the host's health, with the checks of ``state``, if any."""
     checks = state.checks if state is not None else ()
 
     def health() -> Health:
@@ -233,9 +238,9 @@ def _plan(
 
 
 def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: Made) -> frozenset[tuple[str, str]]:
-    """The changes still wanted ``after`` this cycle's changes only because of them, by deploy and resource: something
-    has to be reloaded or restarted by a deploy whose turn was before, or by the same deploy. Nothing where a change of
-    Git did not end well: then it is not the time to go on."""
+    """The changes, by deploy and resource, that are wanted ``after`` those of this cycle, because these set them off:
+    a unit is to be reloaded or restarted by a deploy whose turn is over. Empty where a deploy with changes of Git
+    failed, was stopped or was skipped: then nothing more should happen."""
     intended = {planned.deploy for planned in outcome.found if planned.intends}
     ended = {deploy.status for deploy in outcome.deploys if deploy.deploy in intended}
     if ended & {Status.FAILED, Status.STOPPED, Status.SKIPPED}:

@@ -1,21 +1,25 @@
-"""The agent on one page: what one cycle does, in order. Start reading here.
+"""The agent on one page: one cycle, phase by phase. Start reading here.
 
-A cycle is a row of phases. Each takes the values of those before it and returns one of its own:
+A cycle is a row of phases. Each phase takes the values of the phases before it, and returns one of its own:
 
     select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
     confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Pruned→ judge_removal ─TrialVerdict→
     plan_ending ─Ending
 
-``converge`` calls the phases from ``plan_changes`` to ``confirm_changes`` for the target. Where a verdict says that the
-change did harm, they are called once more, for the last good state. Behind the last phase the cycle composes its
-account, remembers it, and reports it. Then the host reboots, or the agent switches to another version of itself, where
-one of these is due.
+1. ``select_target`` fetches the config repo, and selects the target: the state that the host should have now.
+2. ``converge`` calls the next four phases, which bring the host to the target. A trial begins before the first change
+   that Git intends.
+3. ``judge_trial`` looks whether the host is well with the change. ``remove_what_left`` then removes what has left Git,
+   and ``judge_removal`` looks once more. If the host is well both times, the change is confirmed. If it is not, the
+   cycle goes back: it calls the four phases again, for the last good state.
+4. ``plan_ending`` decides whether the host reboots, or the agent switches to another version of itself.
+5. The cycle makes its account from all these values, remembers it, and reports it. At last it reboots or switches.
 
 Phases call steps, the modules of ``agent.steps``. ``agent.wiring`` makes the parts that steps work on. ``agent.phases``
-has the phases and the states of a trial as data, and the values that phases return.
+lists the phases and the states of a trial as data, and has the values that phases return.
 
-A phase that fails leaves the host as it is. Without the remote, the cycle goes on with the newest trusted commit that
-it has. Where that commit cannot be used, the host stays on the one aimed at before. The cycle reports in any case.
+A phase that fails changes nothing more. Without the remote, the cycle goes on with the newest trusted commit that the
+host has. If that commit cannot be used, the host stays on the one aimed at before. The cycle reports in any case.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ from agent.system import systemd
 
 
 def run(parts: Parts, trigger: Trigger) -> Account:
-    """Run one whole cycle and return its account. The caller holds the lock. Failures stand in the account."""
+    """Run one whole cycle and return its account, with all failures in it. The caller holds the lock."""
     log, own = Log(parts.clock), ""
     with log.surviving():
         own = begin_trace(parts.paths)
@@ -58,7 +62,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     verdict = judge_trial(cycle, course)
     pruned = remove_what_left(cycle, verdict)
     judged = judge_removal(cycle, verdict, pruned)
-    if judged.course is not verdict.course:  # the host went back: what is wanted now is another state
+    if judged.course is not verdict.course:  # the host went back, so that other things have left what is wanted now
         pruned = remove_what_left(cycle, judged)
     verdict = judged
     ending = plan_ending(cycle, account_of(cycle, verdict, pruned))
@@ -69,7 +73,8 @@ def run(parts: Parts, trigger: Trigger) -> Account:
 
 
 def plan_ending(cycle: Cycle, account: Account) -> Ending:
-    """Decide what happens once all of this is reported: a reboot, or a switch to another version of the agent."""
+    """Decide what the cycle does after its report: reboot the host, switch to another version of the agent, or
+    neither. ``account``: that of the phases so far."""
     parts, ending = cycle.parts, Ending()
     with cycle.log.surviving():
         state = parts.memory.state()
@@ -88,7 +93,8 @@ def plan_ending(cycle: Cycle, account: Account) -> Ending:
 
 
 def _end(cycle: Cycle, account: Account) -> Account:
-    """Remember and report what the phases came to. Then reboot the host, or switch the agent."""
+    """Remember and report the account of the phases. Then reboot the host, or switch the agent. Return the account of
+    the whole cycle."""
     parts, log = cycle.parts, cycle.log
     with log.surviving():
         account = replace(account, evidence=evidence_of(account, parts.paths))
@@ -123,7 +129,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
             systemd.reboot()
     account = replace(account, failures=(*log.failures,))
     with log.surviving():
-        # The report may not have been sent, which is only known now.
+        # Remembered once more: only now is it known whether the report was sent.
         why = account.cause
         cause = (why.kind, why.message, why.hint) if why is not None else ("", "", "")
         parts.memory.keep_state(replace(parts.memory.state(), exit=int(account.exit), cause=cause))
@@ -134,7 +140,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
 
 
 def _report_only(cycle: Cycle, why: HostwrightError) -> Account:
-    """Look at the host and report ``why`` nothing can be remembered on it now. Nothing is changed then."""
+    """Report the health of a host on which nothing can be written down now, and ``why``. Change nothing."""
     parts, log, verdict = cycle.parts, cycle.log, TrialVerdict(Course())
     log.note([why])
     with log.surviving():

@@ -1,12 +1,12 @@
-"""The daemon: starts a cycle when there is a reason for one. It runs none itself.
+"""The daemon: starts a cycle when there is a reason for one.
 
-Each cycle is a process of its own (the unit ``hostwright-cycle.service``; a plain child where there is no systemd),
-so its memory is gone afterwards, restarting the daemon kills no dpkg, and a newer version acts next time. What is
-left here is a clock (``schedule``), the control socket and the watchdog: standard library otherwise, to stay small.
+Each cycle is a process of its own (the unit ``hostwright-cycle.service``; a plain child where there is no systemd). So
+its memory is free afterwards, a restart of the daemon kills no dpkg, and a newer version acts from the next cycle on.
+The daemon itself has a clock (``schedule``), the control socket and the watchdog; else only the standard library.
 
-A host is at rest where the last cycle said so (``trace.rest``). Then the reasons are: an answer to a question of the
-trace is another one now; the remote offers something else; a moment comes that the cycle named; a person asks. Neither
-asking writes anything. A host that is not at rest gets a cycle after the shortest interval of its schedule.
+If the last cycle left the host at rest (``trace.rest``), these are the reasons for the next one: a question of the
+trace has another answer now; the remote offers something new; the time comes that the cycle named; a person asks. The
+questions change nothing. A host that is not at rest gets a cycle after the shortest interval of its schedule.
 """
 
 from __future__ import annotations
@@ -42,43 +42,43 @@ if TYPE_CHECKING:
 log = logging.getLogger("hostwright")
 
 JITTER = 0.1
-"""Share of an interval by which a cycle may come later, so that hosts started together drift apart."""
+"""The share of an interval by which a cycle may come later, so that hosts started together drift apart."""
 
 CLOCK_JUMP_S = 5.0
-"""Wall and monotonic clock may differ by this much in one turn; beyond it somebody set the clock."""
+"""If wall and monotonic clock drift apart by more than this in one turn of the loop, somebody set the clock."""
 
 OVERDUE_S = 60.0
-"""A cycle that should have begun this long ago means that the clock's jobs have stopped: no more progress."""
+"""If a cycle should have begun this long ago, the jobs of the clock have stopped: the daemon makes no progress."""
 
 TRIAL_S = 60
-"""Between two cycles of an agent version on trial: it has only so much time to show that it is well."""
+"""The longest interval between two cycles of an agent version on trial: it has to show soon that it is well."""
 
 LONGEST_INTERVAL_S = 365 * 24 * 3600
-"""A calendar ends in the year 9999."""
+"""The longest interval that ``schedule`` gets: its calendar ends in the year 9999."""
 
 PAUSE_MOST_S = 3600.0
-"""The kernel waits for 24 days at most (epoll_wait(2))."""
+"""The longest wait for an event; the kernel's limit is 24 days (epoll_wait(2))."""
 
 LONGEST_CYCLE_S = 4 * 3600.0
-"""The unit's own time limit is far below; a cycle that runs longer than this is one nobody watches over any more."""
+"""The longest cycle that counts as progress. The unit's own limit, far below, should have ended it."""
 
 REMOTE, CHECKS = "the remote", "the health checks"
-"""Whom a process beside the daemon asks."""
+"""The two that child processes of the daemon ask."""
 
 STOP_GRACE_S = 600.0
-"""For a cycle that is our own child to finish its operation when the daemon has to go."""
+"""The time for a cycle that is our own child to finish its operation when the daemon stops."""
 
 
 def _clocks() -> tuple[float, int]:
-    """Return how many seconds the wall clock is ahead of the monotonic one, and local time of UTC."""
+    """The seconds by which the wall clock is ahead of the monotonic one, and local time of UTC."""
     return time.time() - time.monotonic(), time.localtime().tm_gmtoff
 
 
 class Daemon:
     """The loop around one cycle at a time. ``start`` begins a cycle and returns the process to wait for.
 
-    ``owns_cycle``: True where that process is our child and stops with us, False where it is a unit of systemd.
-    No dataclass is loaded by the daemon: ``dataclasses`` and ``inspect`` behind it take 1.3 MB for months.
+    ``owns_cycle``: True if the cycle is our child and stops with us; False if it is a unit of systemd. The daemon loads
+    no dataclass, because ``dataclasses`` and ``inspect`` would take 1.3 MB for months.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class Daemon:
         self.cycle: subprocess.Popen[bytes] | None = None
         self.cycle_began = 0.0
         self.rest = Rest()
-        """As the last cycle left it; its intervals count until another one has said more."""
+        """The rest that the last cycle wrote. Its intervals count until the next one is written."""
         self.glance = Glance()
         self.asked: dict[str, Asked] = {}
-        """The questions under way: to ``REMOTE``, to ``CHECKS``."""
+        """The child processes that ask now, by whom they ask: ``REMOTE``, ``CHECKS``."""
         self.silent: set[str] = set()
-        """Those of the two of which the log has said that none answers."""
+        """Those of the two that gave no answer, as the log has said already."""
         self.watch: Watching | None = None
-        """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
+        """The kernel's watch of the folders in the trace; None where fleet.yaml does not ask for it, or it failed."""
         self.same_at = time.time()
-        """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
+        """The last time, in seconds since the epoch, at which the host was as the last cycle left it."""
         self.clocks = _clocks()
         self.stopping = False
         self.callers: list[Caller] = []
@@ -156,7 +156,7 @@ class Daemon:
         was_set = abs(ahead - before) > CLOCK_JUMP_S
         if was_set:
             log.warning("the clock was set; scheduling anew")
-            self.due = True  # were it set time and again, no job would ever come
+            self.due = True  # scheduling anew puts off all jobs: were the clock set time and again, none would come
         if self.cycle is None and (was_set or east != east_before):
             self._register()
 
@@ -183,7 +183,7 @@ class Daemon:
         self.due = True
 
     def _check(self, *, by_clock: bool = True) -> None:
-        """Ask the questions of the trace again. A difference is a suspicion: a cycle finds out what it means."""
+        """Ask the questions of the trace again. Another answer is a reason for a cycle, which finds out why."""
         if self.cycle is not None or self.due:
             return
         said = read(self.paths.rest)
@@ -212,7 +212,7 @@ class Daemon:
             write(self.paths.suspicion, Suspicion(self.same_at, time.time(), changes))
 
     def _begin_watch(self) -> None:
-        """Watch as well, where that was asked for. The clock goes on all the same."""
+        """Let the kernel watch as well, where fleet.yaml asks for it. The clock goes on asking all the same."""
         if not self.rest.watch:
             return
         try:
@@ -248,8 +248,8 @@ class Daemon:
                 self.due = True
 
     def _hear(self) -> None:
-        """A cycle looks where the remote offers anything else than it offered the last one, where a health check does
-        not pass, and where one of them does not answer."""
+        """Take the answers that have come. A cycle is due where the remote offers anything new, where a health check
+        does not pass, and where one of the two gave no answer."""
         for whom, asked in [*self.asked.items()]:
             if (answer := asked.answer()) is None:
                 continue
@@ -271,7 +271,7 @@ class Daemon:
 
     def _begin(self) -> None:
         self.due = False
-        # A cycle that does not get far enough to say otherwise leaves a host that is not at rest.
+        # The host is not at rest unless this cycle gets far enough to say that it is.
         self.rest = self.rest.over
         self.paths.rest.unlink(missing_ok=True)
         self._end_watch()  # the cycle looks and asks itself
@@ -280,7 +280,7 @@ class Daemon:
         try:
             self.cycle, self.cycle_began = self.start(), time.monotonic()
         except OSError as error:
-            # No memory or no process left: that passes, and whoever watches over the host has to be there then.
+            # No memory, or no more processes: that passes, and the daemon has to live on until then.
             log.error("no cycle could be started: %s", error)
             for caller in self.waiting:
                 caller.answer({"ok": False, "error": f"no cycle could be started: {error}"})
@@ -306,7 +306,7 @@ class Daemon:
         return idle is not None and idle > -OVERDUE_S
 
     def _pause_s(self) -> float:
-        """Seconds until something can be due; signals and callers wake us earlier."""
+        """The seconds until something can be due. Signals and callers wake the daemon earlier."""
         idle = self.scheduler.idle_seconds
         pause = PAUSE_MOST_S if idle is None or self.cycle is not None else min(max(0.0, idle), PAUSE_MOST_S)
         pause = min([pause, *(asked.left_s for asked in self.asked.values())])
@@ -334,7 +334,7 @@ def serve(paths: Paths) -> int:
     paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     unit = systemd.booted() and bool(os.environ.get("NOTIFY_SOCKET"))
     argv: Sequence[str] = ("systemctl", "start", systemd.CYCLE_UNIT) if unit else cycle_argv()
-    # systemd listens to this process alone, and writes a line about everyone else who talks to it.
+    # systemd listens to this process alone, and logs a line about any child that writes to the socket.
     environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
     log.info("watching; cycles run %s", f"as {systemd.CYCLE_UNIT}" if unit else "as children of this process")
     Daemon(
@@ -346,5 +346,5 @@ def serve(paths: Paths) -> int:
 
 
 def cycle_argv() -> tuple[str, ...]:
-    """The command of one cycle. ``-I``: a folder ``agent`` in the current directory must not shadow ours."""
+    """The command of one cycle. With ``-I`` no folder ``agent`` in the current directory can take the place of ours."""
     return (sys.executable, "-I", "-m", "agent", "cycle")

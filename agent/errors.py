@@ -1,4 +1,4 @@
-"""The errors of the agent, and what follows from each.
+"""The errors of the agent, their exit codes, and their consequences.
 
 HostwrightError
 ├── UsageError       2  the command line asks for what cannot be
@@ -11,9 +11,9 @@ HostwrightError
 ├── ReportError      9  the status branch did not take the report
 └── LockedError     75  another cycle holds the lock
 
-Each class carries its exit code and its consequence: whether time alone can mend it (``RETRY``) or a person
-has to act (``STALL``). That a host wants changes (10) is an answer, not an error. Anything that is
-not a HostwrightError is a bug and ends with exit code 1.
+Each class has an exit code and a consequence: RETRY if the agent can succeed later by itself, STALL if a person has to
+act. Exit code 10 (the host wants changes) is an answer, not an error. Any other exception is a bug and ends with exit
+code 1.
 """
 
 from __future__ import annotations
@@ -59,24 +59,25 @@ EXIT_PRECEDENCE = (
 
 
 class Consequence(StrEnum):
-    """The condition on which the same thing can succeed later."""
+    """The condition on which the same thing can succeed later: ``RETRY``: that time passes; ``STALL``: that a person
+    acts."""
 
     RETRY = "retry"
     STALL = "stall"
 
 
 class HostwrightError(Exception):
-    """An expected failure: one line of what happened and where, one line of what to do.
+    """An expected failure. ``message``: what happened, and where. ``hint``: what to do.
 
-    ``kind`` defaults to the class's own. ``lines``: what happened, where it is several things. A line end within one of
-    them is a stranger's.
+    ``kind`` and ``consequence``: those of the class by default. ``lines``: the message in lines, where several things
+    happened; a line end within one of them comes from a stranger's text.
     """
 
     exit: Exit = Exit.BUG
     consequence: Consequence = Consequence.STALL
     default_kind: ProblemKind = ProblemKind.ERROR
     at: int = 0
-    """The time at which a cycle noted it, in seconds since the epoch; 0: none has."""
+    """The time at which a cycle noted the error, in seconds since the epoch; 0 before."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class HostwrightError(Exception):
 
     @property
     def told(self) -> str:
-        """The message, and in brackets what to do."""
+        """The message, and the hint in brackets."""
         return "\n".join(self.told_lines)
 
     @property
@@ -106,7 +107,7 @@ class HostwrightError(Exception):
         return (*before, f"{last} ({self.hint})" if self.hint else last)
 
     def document(self) -> dict[str, object]:
-        """The error for programs, as envelopes and reports carry it."""
+        """The error for programs, in the form that reports and ``--json`` have."""
         return {
             "kind": self.kind,
             "message": self.message,
@@ -116,7 +117,7 @@ class HostwrightError(Exception):
         }
 
     def details(self) -> Mapping[str, object]:
-        """Fields for the programs of this host, beside the ``document``."""
+        """More fields for programs on this host, which the ``document`` does not have."""
         return {}
 
 
@@ -131,7 +132,7 @@ class SettingsError(HostwrightError):
 
 
 class InventoryError(HostwrightError):
-    """Mistakes in the config repo. The message has one line for each, with file, line and column."""
+    """One or more mistakes in the config repo. The message has a line for each, with file, line and column."""
 
     exit = Exit.INVENTORY
     default_kind = ProblemKind.INVENTORY
@@ -201,8 +202,8 @@ def first_exit(codes: list[Exit]) -> Exit:
 
 
 def together(errors: Sequence[HostwrightError]) -> HostwrightError:
-    """One error for several, at least one: with the exit code that takes precedence, and each message and hint on a
-    line. A single error is returned unchanged."""
+    """One error made of ``errors``, at least one. It has the exit code that takes precedence, and a line for each
+    message and hint. A single error is returned unchanged."""
     if len(errors) == 1:
         return errors[0]
     code = first_exit([error.exit for error in errors])

@@ -1,4 +1,4 @@
-"""What ``hostwright status`` looks at: the status branch, the hosts that belong there, and whose signatures count."""
+"""The sources of ``hostwright status``: the status branch, the hosts that belong there, and the keys they sign with."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ from agent.system.working_copy import Checkout
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """What ``hostwright status`` reads: the branch, whose signatures to expect, which hosts there are (None: nobody
-    knows), and what was seen before. ``local``: on a managed host its name, and what a person said there."""
+    """The sources of ``hostwright status``.
+
+    ``branch``: the status branch. ``identities``: by host, the key that its reports are signed with. ``hosts``: the
+    hosts of the inventory; None if nobody knows. ``seen``: the file with the sequences seen before. ``local``: on a
+    managed host, its name and the holds that a person set there."""
 
     branch: StatusBranch
     identities: Mapping[str, str]
@@ -38,14 +41,15 @@ class FleetView:
     seen: Path
     local: tuple[str, tuple[Hold, ...]] | None = None
     asks: str = ""
-    """On a managed host that is not admitted by its key, the fingerprint of that."""
+    """On a managed host that is not admitted yet, the fingerprint of the key that it asks for; else empty."""
     broken: Mapping[str, str] = field(default_factory=dict)
-    """By host, what is wrong with the file that is to admit it."""
+    """The faults of files that are to admit a host, by host."""
 
 
 def view_of_repo(root: Path, name: str, remote: str | None = None) -> FleetView:
-    """By the inventory ``name`` of the config repo ``root``."""
-    from agent.inventory.fleet import read_fleet  # a host remembers what it says
+    """The sources as the inventory ``name`` of the config repo at ``root`` has them. ``remote``: the status remote;
+    None for that of fleet.yaml. Raises InventoryError, and UsageError where no remote is named."""
+    from agent.inventory.fleet import read_fleet  # not needed on a host, which remembers what fleet.yaml says
 
     tree = FolderTree(root)
     folder = cache() / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
@@ -64,12 +68,13 @@ def view_of_repo(root: Path, name: str, remote: str | None = None) -> FleetView:
 
 
 def _by_host(wrong: Iterable[HostwrightError]) -> Mapping[str, str]:
-    """Complaints about files of identities, which begin with the path, by the host that the file is called after."""
+    """The complaints about files of identities, by the host that the file is named after. Each begins with the path."""
     return {Path(error.message.partition(": ")[0]).stem: error.message for error in wrong}
 
 
 def view_of_host(paths: Paths, remote: str | None) -> FleetView:
-    """By what this managed host knows."""
+    """The sources as this managed host knows them. ``remote``: the status remote; None for that of its settings. Raises
+    SettingsError."""
     settings = read_settings(paths)
     memory = Memory(paths)
     access = access_of_host(paths, settings, reporting=True)

@@ -1,8 +1,7 @@
 """The way back from a change that did harm.
 
 The agent applies the last good state again, which also brings back what was removed. Then it removes what the change
-brought. Where that does not help either, the change may not be to blame: the verdict is withdrawn, and the change is
-tried again later.
+brought. If the host is no better for it, the change may not be to blame: it is put in doubt, and tried again later.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from agent.steps.verify import recall
 
 def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Account, *, doubtful: bool) -> TrialVerdict:
     """Remember a change that did harm as bad, and go back to the last good state. Where there is none, the host keeps
-    the change. ``account``: of the attempt. ``doubtful``: something else may be to blame."""
+    the change. ``account``: that of the attempt. ``doubtful``: True if something else may be to blame. Return the
+    verdict with the course of the way back."""
     memory, harm = cycle.parts.memory, "; ".join(verdict.harm)
     good = _last_good(cycle, verdict.course)
     if good is None or good.resolution.state.digest == trial.digest:
@@ -45,7 +45,8 @@ def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Accoun
 
 
 def _last_good(cycle: Cycle, course: Course) -> Target | None:
-    """The last state that the host was well with, without the accounts that the attempt locks out. None without one."""
+    """The last state that the host was well with, as a target; None without one. Accounts that the attempt takes away
+    stay away."""
     sha = cycle.parts.memory.applied().good_commit
     last = cycle.selection.trusted.sha if cycle.selection.trusted is not None else cycle.parts.memory.trust().last
     if sha is None or last is None:
@@ -55,10 +56,10 @@ def _last_good(cycle: Cycle, course: Course) -> Target | None:
 
 
 def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollback) -> TrialVerdict:
-    """Apply the last good state again, whatever windows and suspensions say."""
+    """Apply the last good state again, also outside of windows and on a suspended host."""
     attempted, known = verdict.course, cycle.parts.memory.applied().deploys
     applied = attempted.converged.applied if attempted.converged is not None else known
-    # An operation that only the attempt found not idempotent is not known as such of the last good state.
+    # An operation found not idempotent only in the attempt is not known to be so in the last good state.
     habits = {name: entry.not_idempotent for name, entry in known.items()}
     before = {
         name: replace(entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in habits.get(name, ())))
@@ -75,8 +76,8 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
 
 
 def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> TrialVerdict:
-    """Remove what the attempt brought, and look whether going back has helped. Where the engine failed on the way, do
-    neither: the next cycle takes the way back up again."""
+    """Remove what the attempt brought, and look whether the host is well again. Where a phase raised on the way back,
+    do neither: the next cycle takes the way back up again."""
     course = verdict.course
     rollback, planned, converged, target = course.rollback, course.planned, course.converged, course.target
     if rollback is None or planned is None or converged is None or target is None:

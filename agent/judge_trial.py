@@ -1,7 +1,8 @@
 """The phases ``judge_trial`` and ``judge_removal``: is the host well with an intended change?
 
-If it is, the change is confirmed: it has to be well once when the change was applied, and once more when what left Git
-with it was removed. If it is not, the digest of the change is remembered as bad, and ``going_back`` takes it back.
+The host has to be well twice: after the change was applied, and after what left Git with it was removed. Then the
+change is confirmed. If the host is not well, the digest of the change is remembered as bad, and ``going_back`` takes
+the change back.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from agent.steps import trial as trials
 
 
 def mark_crashed_attempts(parts: Parts) -> None:
-    """Remember a change as bad that was begun as often as it may be, and never ended."""
+    """Remember the change on trial as bad if it was begun as often as it may be, and never ended."""
     trial = parts.memory.trial()
     if trial is not None and trial.out_of_tries and trial.digest not in parts.memory.bad():
         parts.memory.keep_bad(trials.did_not_end(trial, parts.clock()))
 
 
 def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
-    """Look at how the host is, and judge the intended change, if there was one. Where the host is well, the trial stays
-    open until what left Git is removed. Where the change did harm, the host goes back."""
+    """Look at the health of the host, and judge the intended change, if there was one. If the host is well, the trial
+    stays open until what left Git is removed. If the change did harm, the host goes back."""
     verdict = TrialVerdict(course)
     with cycle.log.surviving():
         if course.trial is None:
             source = health_source(cycle, course.state)
-            # A trial is open without being resumed where the host is suspended: nothing may be judged then.
+            # The trial of this state may be open and not resumed: the host is suspended, and nothing may be judged.
             settled = not source.stopped() and _open_trial(cycle, course) is None
             verdict = replace(verdict, health=source.health(), settled=settled)
         elif course.rollback is not None:
@@ -49,14 +50,14 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
 
 
 def _open_trial(cycle: Cycle, course: Course) -> Trial | None:
-    """The trial that the state of ``course`` is on, as it is remembered."""
+    """The open trial, if it is one of the state of ``course``."""
     trial, state = cycle.parts.memory.trial(), course.state
     return trial if trial is not None and state is not None and trial.digest == state.digest else None
 
 
 def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) -> TrialVerdict:
-    """Look at how the host is without what was removed, and end the trial that was still open. The verdict has another
-    course where the host went back."""
+    """Look at the health of the host without what was removed, and end the trial that was still open. ``pruned``: None
+    if removing raised. The verdict has another course if the host went back."""
     course = verdict.course
     if course.rollback is not None or verdict.harm or not verdict.settled or verdict.health is None:
         return verdict
@@ -77,17 +78,18 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) ->
 def _watch(
     cycle: Cycle, verdict: TrialVerdict, trial: Trial, *, failed: tuple[str, ...], to_the_end: bool
 ) -> TrialVerdict:
-    """``verdict`` with the health of the host when it has settled, and what speaks against the change then. ``failed``:
-    what does so already. ``to_the_end``: something may fall a while later, so the host is watched for the whole time.
-    Where the cycle is asked to end before, the next one judges."""
+    """``verdict`` with the health of the settled host, and the signs against the change.
+
+    ``failed``: signs that are known already. ``to_the_end``: True if something may fail a while later, so that the host
+    is watched for the whole time. If the cycle is asked to end before that, the next one judges."""
     source = health_source(cycle, verdict.course.state)
-    settle_s = 0 if failed else cycle.settle_s  # what has failed need not be waited for
-    # Where there is nothing to go back to, nobody would act on what falls later.
+    settle_s = 0 if failed else cycle.settle_s  # the change is known to do harm, so there is nothing to wait for
+    # Without a state to go back to, nobody would act on a later failure.
     to_the_end = to_the_end and cycle.parts.memory.applied().good_commit is not None
     health, signs = trials.watch(trial, source, settle_s=settle_s, to_the_end=to_the_end)
     settled = not source.stopped()
     if not settled:
-        # Nobody saw it settle, so this try does not count.
+        # Nobody saw the host settle, so this try does not count.
         cycle.parts.memory.keep_trial(replace(trial, tries=trial.tries - 1))
     return replace(verdict, health=health, harm=(*failed, *signs), settled=settled)
 
@@ -100,7 +102,7 @@ def _end_trial(
     *,
     doubtful: bool = False,
 ) -> TrialVerdict:
-    """Confirm the change, or go back where it did harm."""
+    """Confirm the change; where it did harm, go back; where it is too early to tell, do neither."""
     memory = cycle.parts.memory
     if not verdict.settled:
         return verdict

@@ -1,4 +1,4 @@
-"""The real things that the steps of a cycle work on, as ``wiring`` hands them in."""
+"""The parts: the objects that the steps of a cycle work on. ``wiring`` makes them."""
 
 from __future__ import annotations
 
@@ -27,38 +27,40 @@ from agent.system.git import Mirror
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A commit that a person asks for, now: no window is waited for. ``stay``: the host is to stay on it."""
+    """A commit that a person wants the host to go to now, outside of windows too. ``stay``: True if the host is to stay
+    on it."""
 
     commit: Pinned
     stay: bool
 
 
 class Reporter(Protocol):
-    """The place that accounts go to; ``steps.report`` has the real one."""
+    """A receiver of accounts; ``steps.report`` has the real one."""
 
     def attempting(self, account: Account) -> None:
-        """Say that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
+        """Report that an intended change is about to be applied, if possible. If no report follows, the change took the
+        host down."""
 
     def report(self, account: Account) -> Sequence[HostwrightError]:  # noqa: ARG002 - as below
-        """Send the account of a whole cycle, or keep it to be sent. Return what is wrong with reporting itself.
-        Raises ReportError when it was not sent."""
+        """Send the account of a whole cycle, or keep it until it can be sent. Return the faults of reporting itself.
+        Raises ReportError if it was not sent."""
         return ()
 
     def next_report(self, account: Account) -> int:  # noqa: ARG002 - the real one looks at it
-        """The moment at which something has to be sent again although nothing happens (seconds since the epoch)."""
+        """The time, in seconds since the epoch, at which a report is due even if nothing happens before."""
         return 0
 
 
 class Silent(Reporter):
-    """The reporter of a plan, which is nobody's news."""
+    """The reporter of a plan, which reports nothing."""
 
     def attempting(self, account: Account) -> None:
-        """Say nothing."""
+        """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The real things that the steps work on."""
+    """The objects that the steps of one cycle, or of a plan, work on."""
 
     paths: Paths
     settings: Settings
@@ -81,10 +83,10 @@ class Parts:
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     healed: tuple[HostwrightError, ...] = ()
-    """The damage that had to be put right before the cycle could begin."""
+    """The damage that was put right before the cycle began."""
     unusable: HostwrightError | None = None
-    """The reason why nothing can be remembered here now; then nothing may be changed either."""
+    """The reason why nothing can be written down on this host now, so that nothing may be changed either; else None."""
     renewed: bool = False
-    """True if the agent got other units as this cycle began: it does not run by them yet."""
+    """True if the unit files of the agent were replaced when this cycle began. The cycle still runs by the old ones."""
     named: Named | None = None
-    """The commit that this cycle is to go to."""
+    """The commit that a person wants this cycle to go to; None: the newest."""

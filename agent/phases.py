@@ -1,7 +1,7 @@
-"""The phases of a cycle as data, and the values that they return. ``agent.cycle`` calls them.
+"""The phases of a cycle as data, and the values that they return. ``agent.cycle`` calls the phases.
 
-Values are frozen. Where a phase raised, its value and those of the phases behind it are missing. ``account_of``
-composes them into the account that the report is made from.
+The values are frozen. Where a phase raised, its value and those of the phases behind it are missing. ``account_of``
+makes one account from them; the report is made from that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from agent.steps.reach import Made
 
 @dataclass(frozen=True, slots=True)
 class CyclePhase:
-    """A function that a cycle calls: the type of the value that it ``gives``, and the ``steps`` that it calls."""
+    """A phase: a function that a cycle calls. ``gives``: the type of the value that it returns. ``steps``: the modules
+    of ``agent.steps`` that it calls. ``does``: what it does, in words."""
 
     name: str
     gives: str
@@ -59,7 +60,7 @@ PHASES = (
         "plan_ending", "Ending", ("reboot", "update"), "decides whether the host reboots or the agent is switched"
     ),
 )
-"""In their order. Of these, ``hostwright plan`` calls ``plan_changes`` alone."""
+"""The phases in their order. ``hostwright plan`` calls ``plan_changes`` alone."""
 
 TRIAL = (
     ("no trial", "Git intends a change, or something has to go", "open"),
@@ -72,12 +73,16 @@ TRIAL = (
     ("going back", "it is no better", "inconclusive"),
     ("inconclusive", "its wait is over", "open"),
 )
-"""The states of a trial. A row is a transition: from which state, when, to which state."""
+"""The transitions between the states of a trial. Each row: the state before, the condition, the state after."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The newest trusted commit, its terms for this host, and the target. Without a target no commit can be used."""
+    """The newest trusted commit, its terms for this host, and the target.
+
+    ``fetched``: the tip of the branch; None if it could not be fetched. ``trusted``: the newest trusted commit; None if
+    there is none yet. ``fleet`` and ``agent``: its terms; None if it cannot be read. ``target``: None if no commit can
+    be used; the host is left alone then."""
 
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
@@ -87,12 +92,12 @@ class Selection:
     agent: AgentPin | None = None
     target: Target | None = None
     failed_at_first: tuple[str, ...] = ()
-    """Units that had failed before the agent first changed anything here."""
+    """The units that had failed before the agent first changed anything on this host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The context that all phases of one cycle share."""
+    """The context of one cycle, which all its phases share."""
 
     parts: Parts
     trigger: Trigger
@@ -107,10 +112,10 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, and the part of it that is permitted.
+    """A plan for ``state``, and the part of it that is permitted by ``rules`` and ``policies``.
 
-    ``before``: by deploy, what was remembered as applied. ``root``: the folder with the commit's files. ``made``: what
-    this cycle has made so far of the changes of Git. ``policies``: None on the way back, where nobody asks them.
+    ``before``: by deploy, what the host remembered as applied before this plan. ``root``: the folder with the commit's
+    files. ``made``: the changes of Git that are made by now. ``policies``: None on the way back, which asks none.
     """
 
     state: DesiredState
@@ -125,7 +130,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Converged:
-    """The outcome of the deploys, the plan made ``after`` that, and by deploy what to remember as ``applied``."""
+    """The outcome of all deploys. ``after``: the plan made after them. ``applied``: by deploy, what to remember as
+    applied."""
 
     outcome: Outcome
     after: Plan
@@ -134,8 +140,8 @@ class Converged:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The way of the host towards a target: the values of the phases so far. ``rollback``: set where the target is
-    the last good state, after a change that did harm."""
+    """The way of the host towards a target: the values of the phases from ``plan_changes`` to ``confirm_changes``, as
+    far as they got. ``rollback``: set on the way back, where the target is the last good state."""
 
     target: Target | None = None
     planned: Planned | None = None
@@ -151,9 +157,9 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class TrialVerdict:
-    """The judgement on a ``course``. Where the host went back, that is the course of the way back.
+    """The judgement on a change. ``course``: the course of the change; that of the way back, where the host went back.
 
-    ``harm``: what speaks against the change, a text each. ``settled``: False where nobody can tell yet, because the
+    ``harm``: the signs against the change, a text each. ``settled``: False if it is too early to tell, because the
     cycle was asked to end, or the host is suspended.
     """
 
@@ -165,8 +171,8 @@ class TrialVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The last acts of a cycle. ``switches``: True if the agent switches to the version that is pinned. ``update``: why
-    it does not yet."""
+    """The last acts of a cycle. ``reboot``: the reboot that is due, held or not; None without one. ``switches``: True
+    if the agent switches to the pinned version. ``update``: the hold on that version; None without one."""
 
     reboot: Reboot | None = None
     update: Hold | None = None
@@ -176,7 +182,7 @@ class Ending:
 def account_of(
     cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None = None, ending: Ending | None = None
 ) -> Account:
-    """The account of the phases so far."""
+    """The account of a cycle, made from the values of the phases that have ended."""
     log, selection = cycle.log, cycle.selection
     course, ending = verdict.course, ending or Ending()
     target, planned, converged = course.target, course.planned, course.converged

@@ -1,6 +1,7 @@
-"""`hostwright plan`: what the commit aimed at would change on this host now, what of it waits and for what, and whether
-a newer commit waits. `hostwright plan HOST`, on that host: what files that an administrator sent would change. Both by
-the steps of a cycle, confined as there, without its lock, and with nothing written but scratch files."""
+"""`hostwright plan`: the changes that the commit aimed at would make on this host now, those that wait, and a newer
+commit that waits. `hostwright plan HOST`, on that host: the changes that files from an administrator would make.
+
+Both use the steps of a cycle, confined as there. They take no lock, and write nothing but scratch files."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ from agent.system.git import Mirror
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """``newest``: a trusted commit that wants something else and is not aimed at, and why not, in words."""
+    """A plan of this host. ``leaving``: what it would remove. ``newest``: a newer trusted commit that wants something
+    else, and the reason why it is not aimed at, in words; None without one."""
 
     planned: Planned
     leaving: Leaving = field(default_factory=Leaving)
@@ -49,7 +51,7 @@ class HostPlan:
 
     @property
     def holds(self) -> Mapping[str, Hold]:
-        """By deploy, why it may not begin now."""
+        """The holds on whole deploys, by name."""
         return self.planned.permitted.deploy_holds
 
     @property
@@ -59,8 +61,8 @@ class HostPlan:
 
 
 def plan_host(paths: Paths, work: Path) -> HostPlan:
-    """Scratch files go to ``work``. Raises HostwrightError where the host has followed nothing yet, or the commit
-    cannot be read."""
+    """Plan the commit that this host aims at. ``work``: the folder for scratch files. Raises HostwrightError where the
+    host has followed nothing yet, or the commit cannot be read."""
     parts = wiring.parts_of_plan(paths, work)
     memory, now = parts.memory, parts.clock()
     last, fleet = memory.trust().last, memory.state().fleet
@@ -77,9 +79,9 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
 
 
 def plan_sent(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
-    """What the files that ``packed_tree.packed`` sent would change. Nobody vouches for them: whoever sends them is root
-    here. Raises SourceError and InventoryError."""
-    from agent.inventory.load import load  # the plan of a commit takes what the last cycle resolved, and not these
+    """Plan the files in ``stream``, as ``packed_tree.packed`` sent them. ``work``: the folder for scratch files. The
+    files need no signature, because the sender is root on this host. Raises SourceError and InventoryError."""
+    from agent.inventory.load import load  # not loaded for the plan of a commit, which the last cycle resolved
     from agent.steps.resolve import desired_state, host_terms
     from agent.system.packed_tree import unpacked
 
@@ -106,12 +108,12 @@ def plan_sent(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
 def planned_removals(
     parts: Parts, planned: Planned, *, idle: Mapping[str, str], fleet: FleetSettings, mirror: Mirror | None
 ) -> Leaving:
-    """The removals that go with ``planned``. ``mirror``: has the commit that the plan is of, which may
-    allow more removals."""
+    """The removals that would follow ``planned``. ``mirror``: holds the commit of the plan, whose trailers may allow
+    more removals; None for files in no commit."""
     assert planned.policies is not None  # None only on the way back
     memory, before, state = parts.memory, parts.memory.applied(), planned.state
     if untold(state, planned.plan) or before.commit is None:
-        return Leaving()  # what is wanted is not known, or nothing ever was
+        return Leaving()  # nobody knows what is wanted, or nothing was ever applied
     wanted = wanted_by(state, planned.plan, before.deploys)
     removals = partial(
         plan_removals,
@@ -127,7 +129,7 @@ def planned_removals(
         hold_denied=planned.policies.hold_denied,
     )
     leaving = removals()
-    if leaving.removals or leaving.departures:  # only then does it count how the host is
+    if leaving.removals or leaving.departures:  # only then does the health of the host matter
         then = Account(
             state=state,
             after=replace(planned.plan, deploys=()),
@@ -142,7 +144,7 @@ def planned_removals(
 
 
 def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, now: int) -> str:
-    """The reason why the commit trusted last is not aimed at; empty where it wants nothing else of this host."""
+    """The reason why the commit trusted last is not aimed at, in words; empty if it wants the same of this host."""
     try:
         candidate = resolved(parts, recall(last, mirror=parts.mirror, last=last))
     except InventoryError as error:
@@ -157,7 +159,7 @@ def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, no
 
 
 def _failed(memory: Memory, state: DesiredState, now: int) -> list[HostwrightError]:
-    """The deploys that failed a short while ago, and will not be tried before their time."""
+    """An error for each deploy that failed, and waits until its next try is due."""
     attempts = memory.state().attempts
     return [
         DeployError(f"{deploy.name} failed: {attempt.error}")

@@ -1,4 +1,4 @@
-"""The rules of a commit, turned into verdicts on hosts; and what is wrong with the rules themselves.
+"""The policies of a commit: the verdicts of their rules on hosts, and the faults of the rules themselves.
 
 policies/**/*.rego ─Policies→ ┐
              PolicyInput ──→ ┴→ PolicyVerdict
@@ -23,20 +23,20 @@ NO_INTERPRETER = (
     f"the rules in {FOLDER}/ cannot be asked: the Rego interpreter is not installed",
     f"`pipx install './hostwright[policy]'` beside the clone; on a host run bootstrap.sh again; {RUNS_ON}",
 )
-"""Problem and remedy. A rule that nobody can ask denies everything."""
+"""Problem and remedy where rules cannot be asked. Everything is denied then."""
 
 _TEST = re.compile(r"(?m)^(test_\w+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The rules of one commit: ``modules`` and the ``tests`` of them, their sources by path."""
+    """The rules of one commit: the sources of the ``modules``, and of their ``tests``, by path."""
 
     modules: Mapping[str, str]
     tests: Mapping[str, str]
 
     def judge(self, inputs: Iterable[PolicyInput]) -> Iterator[PolicyVerdict]:
-        """The verdict on each input. Raises RegoError."""
+        """The verdict on each input, in order. Raises RegoError."""
         plain = (codec.to_plain(each) for each in inputs)
         for rules in evaluate(self.modules, PACKAGE, JUDGING, plain):
             try:
@@ -45,7 +45,8 @@ class Policies:
                 raise RegoError(f"{error}", *self._place(f"{error}")) from None
 
     def faults(self) -> Iterator[RegoError]:
-        """The faults of the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
+        """The faults of the rules: tests that fail, rules that judge no host. Raises RegoError where they cannot
+        run."""
         modules = {**self.modules, **self.tests}
         outlined = outlines(modules)
         yield from self._judging_nobody(outlined)
@@ -68,7 +69,8 @@ class Policies:
             )
 
     def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:
-        """Rules in the tests, and packages that no rule of the one that is asked refers to."""
+        """The rules that judge no host: those in files of tests, and those in packages that the package main does not
+        use, directly or by way of others."""
         asked: set[tuple[str, ...]] = set()
         more: set[tuple[str, ...]] = {(PACKAGE,)}
         while more:
@@ -88,7 +90,7 @@ class Policies:
                 yield RegoError(reason, each.file, each.line, 1)
 
     def _place(self, message: str) -> tuple[str, int, int]:
-        """The first line of the rule that ``message`` names."""
+        """The path, line and column of the rule that ``message`` names; an empty path and zeros without one."""
         for path, source in self.modules.items():
             for rule in re.finditer(rf"(?m)^{JUDGING}\b", source):
                 if rule[0] in message.split():
@@ -102,7 +104,7 @@ def _is_part(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def policies_of(tree: Tree) -> Policies:
-    """The rules in ``tree``. Raises InventoryError for a file that is no text."""
+    """The rules in ``tree``. Raises InventoryError for a file that is not UTF-8 text."""
     sources: dict[str, str] = {}
     for path in tree.paths(FOLDER):
         if path.endswith(".rego"):

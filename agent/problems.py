@@ -1,4 +1,4 @@
-"""Every kind of problem, by its stable slug for programs. docs/operations.md says what to do about each."""
+"""The kinds of problems, with their stable slugs for programs. docs/operations.md says what to do about each."""
 
 from __future__ import annotations
 

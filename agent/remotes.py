@@ -1,4 +1,4 @@
-"""How this host reaches its config repo, other repositories and the branch that takes its reports."""
+"""The access of this host to its config repo, to other repositories, and to the branch that takes its reports."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def access_of_host(paths: Paths, settings: Settings, *, reporting: bool = False) -> Access:
-    """How this host reaches its config repo and, when ``reporting``, the remote that takes its reports."""
+    """The access to the config repo; with ``reporting``, to the remote that takes the reports."""
     keys = (paths.status_key, paths.deploy_key) if reporting else (paths.deploy_key,)
     return Access(
         known_hosts=paths.known_hosts if paths.known_hosts.exists() else None,
-        # A link that leads nowhere is no key, and not as if there were none.
+        # A link that leads nowhere counts as a key, so that ssh fails: another key must not be used instead.
         deploy_key=next((key for key in keys if os.path.lexists(key)), None),
         ca=settings.ca,
         proxy=settings.proxy,
@@ -39,18 +39,19 @@ def repositories_of_host(paths: Paths, settings: Settings) -> Repositories:
 
 
 def repositories_of_administrator(*, fetch: bool) -> Repositories:
-    """Where `hostwright lock` keeps what it fetched, by ssh's own configuration and agent of who runs it."""
+    """The other repositories that `hostwright lock` keeps on an administrator's machine. They are reached with the ssh
+    configuration and agent of the person who runs it. ``fetch``: False where nothing may be fetched."""
     access = Access(known_hosts=None, deploy_key=None) if fetch else None
     return Repositories(cache() / "repositories", access)
 
 
 def cache() -> Path:
-    """On an administrator's machine."""
+    """The cache folder on an administrator's machine."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostwright"
 
 
 def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
     """The branch on which this host reports."""
-    from agent.fleet.writer import StatusBranch  # with the reader of reports, which takes pydantic
+    from agent.fleet.writer import StatusBranch  # it loads the reader of reports, which few commands need
 
     return StatusBranch(folder, Remote.parse(settings.reports_to(fleet)), access)

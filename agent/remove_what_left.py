@@ -1,4 +1,4 @@
-"""The phase ``remove_what_left``: what has left Git is removed, on the trial of the commit that it left with."""
+"""The phase ``remove_what_left``: the agent removes what has left Git, on the trial of the commit that it left with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.steps.prune import OnRemoveRunner, prune
 
 
 def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Pruned | None:
-    """Remove what has left Git. Return what became of it; None where there is no target, or something raised."""
+    """Remove what has left Git, and return the results. None where there is no target, or something raised."""
     parts, target = cycle.parts, cycle.selection.target
     if target is None:
         return None
@@ -50,8 +50,8 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Pruned | None:
 
 
 def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
-    """Begin a trial of the commit, or widen the open one: something is about to be removed. Nothing is begun where the
-    commit is the last good one already, because then there is nothing older to go back to."""
+    """Begin a trial of the commit, or widen the open one, because something is about to be removed. Begin none if the
+    commit is the last good one already: then there is nothing older to go back to."""
     course = verdict.course
     if course.state is None or verdict.health is None:
         return
@@ -60,7 +60,7 @@ def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
             return
         last = cycle.parts.memory.state()
         if last.aimed_digest != course.state.digest or last.cause[0] != ProblemKind.NOT_PRUNED:
-            # Once, and not in each cycle that tries to remove it in vain.
+            # Reported once, and not in each cycle that tries to remove the same in vain.
             cycle.parts.reporter.attempting(account_of(cycle, verdict))
     trial = trials.begin_removal_trial(
         course.trial, course.state, verdict.health, remote=cycle.parts.remote_answers, now=cycle.parts.clock()

@@ -1,4 +1,4 @@
-"""From the remote to the state to make true now: fetch, verify, resolve, choose."""
+"""The phase ``select_target``: fetch the config repo, verify the commit, resolve it, and choose the target from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from agent.system.timezone import zone
 
 
 def select_target(parts: Parts, log: Log) -> Selection:
-    """The newest trusted commit, what it says of this host, and the target."""
+    """Fetch, and return the newest trusted commit, its terms for this host, and the target. Failures go to ``log``."""
     selection, newest = Selection(), None
     with log.surviving():
         units = failed_at_first(parts.memory.state().failed_at_first)
@@ -46,8 +46,8 @@ def select_target(parts: Parts, log: Log) -> Selection:
 
 
 def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | None) -> Target | None:
-    """The newest commit, or the one that a person named; the commit to stay on while something holds that one, or it
-    cannot be used."""
+    """The target: the newest trusted commit, or the one that a person named. If something holds that one, or it cannot
+    be used, the commit to stay on. None if no commit can be used. ``newest``: the resolution of the newest commit."""
     held = _frozen(parts, log) or _suspension(parts, newest)
     candidate, pinned = None, None
     if selection.trusted is not None:
@@ -66,13 +66,13 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
             log.note([nothing_to_go_back_to(candidate.commit.sha, bad.reason)])
     target = choose(current, candidate, suspension=held, bad=bad, gate=shut, pinned=pinned)
     if target is not None and begun is not None and target.resolution.state.digest == begun.digest:
-        return replace(target, gate=OPEN)  # what was cut off half way is brought to its end
+        return replace(target, gate=OPEN)  # no window holds up a change that was cut off half way
     return target
 
 
 def _commit_to_stay_on(parts: Parts, bad: Hold | None, begun: Trial | None) -> str | None:
-    """The commit that the host goes back to from a ``bad`` one; else the one whose trial has ``begun``; else the one
-    aimed at before. That may not be applied as a whole, but going further back would undo work."""
+    """The commit to stay on: the last good one, if the newest is ``bad``; else the one whose trial has ``begun``; else
+    the one aimed at before. That one may be half applied, but going further back would undo work. None without one."""
     applied = parts.memory.applied()
     if bad is not None:
         return applied.good_commit
@@ -82,7 +82,8 @@ def _commit_to_stay_on(parts: Parts, bad: Hold | None, begun: Trial | None) -> s
 
 
 def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit | None, TrustedCommit | None]:
-    """The commit that was fetched, and the newest one that is trusted: the same, or the one trusted last, if any."""
+    """The tip of the branch, and the newest trusted commit: one behind the last, or else the one trusted last. Each
+    None without one. ``record``: the one trusted last. Failures go to ``log``."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     rule = parts.memory.state().fleet.accept.branch
@@ -119,8 +120,8 @@ def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit
 
 
 def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -> tuple[Resolution | None, Hold | None]:
-    """The commit that a person named, now or to stay on, and that hold; ``newest`` where nobody did. Raises
-    TrustError for one that is not in the history of what is trusted; then it is not stayed on either."""
+    """The commit that a person named, for this cycle or to stay on, and the hold for it; ``newest`` and None where
+    nobody named one. Raises TrustError for a commit that is not in the trusted history; it is not stayed on then."""
     named = parts.named.commit if parts.named is not None else parts.memory.pinned(parts.clock())
     if named is None:
         return newest, None
@@ -135,7 +136,7 @@ def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -
 
 
 def _frozen(parts: Parts, log: Log) -> Hold | None:
-    """The hold on the whole host where the signer of the commit trusted last is no longer trusted."""
+    """The hold on the whole host if the signer of the commit trusted last is no longer trusted; else None."""
     with log.surviving():
         error = revoked(
             parts.memory.trust(),
@@ -152,13 +153,14 @@ def _frozen(parts: Parts, log: Log) -> Hold | None:
 
 
 def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
-    """The resolution of ``commit`` for this host: as it is remembered, or read now and remembered from then on."""
+    """The resolution of ``commit`` for this host. It is read from the commit once, and remembered. Raises
+    HostwrightError where it cannot be read, or a repository that it needs cannot be had."""
     known = parts.resolved.recall(commit)
     if known is not None:
-        for pin in known.terms.repositories:  # what is run from there has to be there, and whole
+        for pin in known.terms.repositories:  # the files of its deploys have to be here, and whole
             parts.repositories.tree(pin)
         return known
-    from agent.steps.resolve import resolve  # the readers of YAML and templates take longer to load than all else
+    from agent.steps.resolve import resolve  # late: the readers of YAML and templates take longer to load than all else
 
     resolution = resolve(
         commit,
@@ -172,7 +174,7 @@ def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
 
 
 def accepted_behind(parts: Parts, since: str | None) -> Accept:
-    """The commits that this host takes as new behind the trusted commit ``since``."""
+    """The rules by which this host takes commits behind ``since``, the one trusted last, as new. None: it has none."""
     known = parts.resolved.find(since) if since is not None else None
     if known is not None:
         return known.terms.fleet.accept
@@ -182,26 +184,28 @@ def accepted_behind(parts: Parts, since: str | None) -> Accept:
 
 
 def known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
-    """The hold on a state that did harm, or is in doubt."""
+    """The hold on a state that did harm or is in doubt; None for any other."""
     found = parts.memory.bad().get(candidate.state.digest) if candidate is not None else None
     return found.hold if found is not None and found.holds(parts.clock()) else None
 
 
 def _begun(parts: Parts) -> Trial | None:
-    """An intended change that was cut off before it was judged, and is not given up."""
+    """The trial of a change that was cut off before it was judged, and that is not bad; None without one."""
     trial = parts.memory.trial()
     return trial if trial is not None and trial.digest not in parts.memory.bad() else None
 
 
 def _gate(parts: Parts, selection: Selection) -> Gate:
-    """The gate of this cycle: open where a person named a commit, for that means now."""
+    """The gate of this cycle: by the windows of the host; open if a person named a commit, which is to be applied
+    now."""
     if parts.named is not None:
         return OPEN
     return gate_of(parts.memory, selection.fleet or parts.memory.state().fleet, parts.clock())
 
 
 def gate_of(memory: Memory, fleet: FleetSettings, now: int) -> Gate:
-    """The gate by the windows of ``fleet``. A host that was never as wanted is not in service yet: there it is open."""
+    """The gate by the windows of ``fleet``. Open on a host that was never in the wanted state: it is not in service
+    yet."""
     applied = memory.applied()
     if applied.commit is None and not applied.served and memory.state().pruned is None:
         return OPEN

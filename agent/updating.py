@@ -1,5 +1,5 @@
-"""From the agent's pin to the version that runs: built and looked into, switched to at the very end of a cycle, kept
-when a cycle of its own has gone well."""
+"""Updates of the agent. A cycle builds the pinned version and lets it check itself; it switches to that version at its
+very end. The new version is kept once a cycle of its own has gone well."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from agent.steps import update as updates
 
 
 def plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger) -> Ending:
-    """``ending`` with whether the pinned version is to be tried when this cycle ends, or what it waits for. Raises
-    HostwrightError for what came of it before."""
+    """``ending`` with the decision about the pinned version: to switch to it when this cycle ends, or a hold. Unchanged
+    if that version runs already, or none is pinned. Raises HostwrightError where an earlier try of it failed, and no
+    other is due."""
     pin, update = account.agent, parts.memory.update()
     if pin is None or pin.name == parts.versions.running:
         return ending
@@ -34,8 +35,8 @@ def plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger
 
 
 def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
-    """The last act of a cycle, when all that it did is remembered and reported: a verdict on the version that runs, or
-    the next one built, looked into and switched to. Returns whether it was. Raises HostwrightError, OSError."""
+    """Judge the version on trial, or switch to the pinned one. This is the last act of a cycle, when all that it did is
+    remembered and reported. Return True if it switched. Raises HostwrightError, OSError."""
     update = parts.memory.update()
     if update is not None and update.stage == UpdateStage.TRIAL:
         _judge_version(parts, account, update, trigger)
@@ -61,7 +62,7 @@ def _try(parts: Parts, account: Account, update: Update | None) -> bool:
         parts.memory.keep_update(replace(trial, at=parts.clock()))
         parts.versions.switch(pin.name)
     except (HostwrightError, OSError) as error:
-        # The report is out: the next one tells it.
+        # The report of this cycle was sent before, so the next one tells of this failure.
         told = host_io_error(error) if isinstance(error, OSError) else error
         parts.memory.keep_update(updates.failed(update, pin, told.message, now=now))
         raise told from error
@@ -69,7 +70,8 @@ def _try(parts: Parts, account: Account, update: Update | None) -> bool:
 
 
 def _judge_version(parts: Parts, account: Account, update: Update, trigger: Trigger) -> None:
-    """Kept, where it has run as it will run from now on, by its own units, and does well; else the timer runs out."""
+    """Keep the version on trial if this cycle ran by its own units and does well. Otherwise do nothing: the timer
+    switches back when it runs out."""
     versions = parts.versions
     if not versions.on_trial or update.name != versions.running or parts.renewed or trigger is Trigger.PERSON:
         return

@@ -1,8 +1,8 @@
 """The webhook: a signed HTTP request of a forge starts a cycle now, before the clock would.
 
-A service of its own (hostwright-webhook.service), for the daemon has no network; off by default. Nothing that a request
-says is believed or passed on: it is hashed, and where its signature is right, the daemon is asked to look at the
-remote, once however many ask. Who has the secret can make a host look, and nothing else.
+It is off by default, and a service of its own (hostwright-webhook.service), because the daemon has no network. The
+content of a request is not used: it is hashed, and if the signature is right, the daemon is asked for one cycle,
+however many requests come. A person with the secret can make a host look at its remote, and nothing else.
 """
 
 from __future__ import annotations
@@ -33,24 +33,26 @@ from agent.system.log import log_to_stderr
 log = logging.getLogger("hostwright")
 
 BODY_LIMIT: Final = 1024 * 1024
-"""Bytes of a request; what forges say of a push with twenty commits has some tens of thousands."""
+"""Bytes of a request; that of a forge for a push with twenty commits has some tens of thousands."""
 DEADLINE_S: Final = 10.0
-"""For one request, however slowly it comes."""
+"""The time for one request, from the connection to the answer, however slowly it comes."""
 CONCURRENT: Final = 8
 RATE_PER_S, BURST = 5.0, 20.0
-"""Requests without the secret that are answered for what they are; those with it ring a bell that rings once."""
+"""The rate of answers to requests without the secret: so many a second, and so many at once. Requests with the secret
+have no limit, because many of them start one cycle."""
 TOLD_EVERY_S: Final = 60.0
-"""Of requests without the secret, one line; strangers do not write the journal."""
+"""The time between two lines in the journal about requests that were refused: strangers must not fill it."""
 PAUSE_S: Final = 5.0
-"""Between two cycles that are asked for."""
+"""The time between two requests to the daemon."""
 ASK_TIMEOUT_S: Final = 10.0
 CHANGED_S: Final = 1.0
-"""How often it looks whether fleet.yaml wants it elsewhere."""
+"""The time between two looks whether the settings of the webhook have changed."""
 
 
 def signed(headers: Message, body: bytes, secret: bytes) -> bool:
     """True if the sender of ``body`` has the secret: X-Hub-Signature-256 (GitHub, Gitea, Forgejo) or X-Hub-Signature
-    (Bitbucket) is its HMAC-SHA256, or X-Gitlab-Token the secret itself. Takes equally long for any answer."""
+    (Bitbucket) is its HMAC-SHA256, or X-Gitlab-Token is the secret itself. The time taken does not depend on the
+    answer."""
     right = b"sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest().encode()
     given = headers.get("X-Hub-Signature-256") or headers.get("X-Hub-Signature") or ""
     token = headers.get("X-Gitlab-Token") or ""
@@ -60,7 +62,7 @@ def signed(headers: Message, body: bytes, secret: bytes) -> bool:
 
 
 class Allowance:
-    """A token bucket: so many at once, and so many a second."""
+    """A token bucket: ``BURST`` requests at once, and ``RATE_PER_S`` a second in the long run."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -78,7 +80,7 @@ class Allowance:
 
 
 class Bell:
-    """Ask for one cycle after any number of rings."""
+    """A bell that asks for one cycle after any number of rings, at most one every ``pause_s`` seconds."""
 
     def __init__(self, ask: Callable[[], object], pause_s: float = PAUSE_S) -> None:
         self._ask, self._pause_s = ask, pause_s
@@ -100,8 +102,8 @@ class Bell:
 
 
 class Listener(ThreadingTCPServer):
-    """Serves ``webhook`` at its address. Raises OSError when that cannot be bound. (``HTTPServer`` would first ask the
-    name servers what this host is called.)"""
+    """A server at the address of ``webhook``. Raises OSError when that cannot be bound. It is no ``HTTPServer``, which
+    would first ask the name servers for the name of this host."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -135,13 +137,13 @@ class Listener(ThreadingTCPServer):
             self._places.release()
 
     def tell(self, what: str) -> None:
-        """Log one line, and no other for a while."""
+        """Log one line, unless another was logged less than ``TOLD_EVERY_S`` seconds ago."""
         if time.monotonic() - self._told_at >= TOLD_EVERY_S:
             self._told_at = time.monotonic()
             log.warning("%s", what)
 
     def handle_error(self, *_: object) -> None:
-        """Log what is not a broken connection."""
+        """Log an exception, unless it is a broken connection."""
         if not isinstance(sys.exc_info()[1], OSError):
             log.exception("a request could not be answered")
 
@@ -195,6 +197,6 @@ def serve(paths: Paths) -> int:
     while (webhook := memory.state().fleet.webhook) is not None:
         with Listener(webhook, bell) as listener:
             log.info("listening on %s", webhook.listen)
-            while memory.state().fleet.webhook == webhook:  # read anew where the file is another one
+            while memory.state().fleet.webhook == webhook:  # the file is read again only when it has changed
                 listener.handle_request()
     return 0

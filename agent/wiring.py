@@ -1,4 +1,4 @@
-"""The only place where parts are put together: settings in, working objects out."""
+"""The only place where parts are made and put together, from the settings of the host."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def clock() -> int:
 
 
 def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named | None) -> Parts:
-    """Everything a cycle works on. The caller holds the lock, whose descriptor the engine child inherits.
+    """The parts of a cycle, after damage on the host was put right. ``lock``: the descriptor of the lock, which the
+    caller holds; the engine child inherits it. ``named``: the commit that a person asked for, if any.
 
     Raises SettingsError when this host follows no repository yet.
     """
-    from agent.host.healing import heal  # a plan puts nothing right
+    from agent.host.healing import heal  # not loaded for a plan, which puts nothing right
     from agent.host.origin import mend
     from agent.host.rescued import tell_of_rescue
 
@@ -68,7 +69,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         tell_of_rescue(paths, events, clock())
         try:
             renewed = versions.begin(memory, clock())
-        except SettingsError as error:  # systemd's; the host is looked after all the same
+        except SettingsError as error:  # systemd refused something; the cycle goes on all the same
             healed = (*healed, error)
     except OSError as error:
         unusable = host_io_error(error)
@@ -78,7 +79,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
 
 
 def parts_of_plan(paths: Paths, work: Path) -> Parts:
-    """The parts of a plan without the lock, which writes scratch files below ``work`` and nothing else.
+    """The parts of a plan, which has no lock and writes nothing but scratch files below ``work``.
 
     Raises SettingsError when this host follows no repository yet.
     """
@@ -98,7 +99,8 @@ def _parts(
     progress: Progress,
     reporter: Reporter,
 ) -> Parts:
-    """``lock``: its descriptor; None for a plan, which exports below ``work``, for a cycle may collect its own."""
+    """The parts that a cycle and a plan have alike. ``lock``: the descriptor of the lock; None for a plan, which then
+    exports commits below ``work``, because a cycle may remove the host's own exports at any time."""
     whom = ResolvedFor(digest_of_agent(), settings.inventory, settings.host)
     return Parts(
         paths=paths,
@@ -130,7 +132,7 @@ def _parts(
 def _unsealer(paths: Paths, settings: Settings, memory: Memory, mirror: Mirror) -> Callable[[Any, Path], Any]:
     @lru_cache
     def unsealer() -> Callable[[Any, Path], Any]:
-        from agent.host.admission import further_keys  # a host without secrets needs none of this
+        from agent.host.admission import further_keys  # not loaded on a host without secrets
         from agent.host.identity import admitted_as, decryption_key
         from agent.secrets.unseal import Unsealer
 
@@ -149,7 +151,7 @@ def _unsealer(paths: Paths, settings: Settings, memory: Memory, mirror: Mirror) 
 
 
 def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: Memory) -> StatusReporter:
-    from agent.host.outbox import outboxes_of_host  # a plan reports nothing
+    from agent.host.outbox import outboxes_of_host  # not loaded for a plan, which reports nothing
     from agent.steps.report import StatusReporter
 
     access = access_of_host(paths, settings, reporting=True)
@@ -163,27 +165,27 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
         identities=lambda sha: _members().identities_of(mirror.tree(sha), settings.inventory) if sha else {},
         hosts=lambda sha: _members().hosts_of(mirror.tree(sha), settings.inventory) if sha else None,
         clock=clock,
-        # A host that follows its own repository has nobody to ask: whoever writes there is root here.
+        # A host that follows its own repository asks nobody to admit it: only its own root writes there.
         admission=partial(_admission, paths, settings, mirror) if settings.remote != str(paths.origin) else None,
         asked=(paths.request, paths.next_identity),
     )
 
 
 def _admission(paths: Paths, settings: Settings, mirror: Mirror, sha: str | None) -> Admission:
-    from agent.host.admission import Admission  # most cycles have nothing to say
+    from agent.host.admission import Admission  # late: most cycles report nothing
 
     tree = partial(mirror.tree, sha) if sha is not None else lambda: None
     return Admission(paths, settings.inventory, settings.host, tree, clock)
 
 
 def identity_of_host(paths: Paths, settings: Settings) -> Identity:
-    """The key that signs, made where there is none. Raises SettingsError."""
-    from agent.host.identity import Identity  # a cycle without news signs nothing
+    """The key that signs this host's reports; it is made where there is none. Raises SettingsError."""
+    from agent.host.identity import Identity  # late: a cycle without news signs nothing
 
     return Identity.ensure(paths.identity, settings.host)
 
 
 def _members() -> ModuleType:
-    from agent.steps import members  # nor does it read who else there is
+    from agent.steps import members  # late, for the same reason
 
     return members
