@@ -1,4 +1,4 @@
-"""apt and dpkg as programs, unattended: each call asks nothing, waits for whoever is at it, and ends in time."""
+"""apt and dpkg as programs, unattended: a call asks no question, waits for other runs of them, and has a time limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agent.system.process import Completed, passed_on, run
 
 QUERY_TIMEOUT_S = 60.0
 RUN_TIMEOUT_S = 1500.0
-"""Below a deploy's default of 30 minutes, so that the reason is ours to tell."""
+"""Below a deploy's default of 30 minutes, so that this limit ends a slow run, and its reason is reported."""
 
 LOCK_TIMEOUT_S = 600
 """An unattended upgrade holds apt's locks for minutes."""
@@ -26,7 +26,7 @@ LOCK_TIMEOUT_S = 600
 LOCK_POLL_S = 1.0
 
 SETTINGS = (Path("/etc/apt"), Path("/var/lib/apt/lists"))
-"""What apt goes by when it is asked what could be installed."""
+"""The folders that decide what apt would install."""
 
 _FRONTEND_LOCK = Path("/var/lib/dpkg/lock-frontend")
 _JOURNAL = Path("/var/lib/dpkg/updates")
@@ -40,7 +40,8 @@ _APT_GET = (
     "--option=Dpkg::Use-Pty=0",
     f"--option=DPkg::Lock::Timeout={LOCK_TIMEOUT_S}",
 )
-"""A configuration file that somebody edited stays; the package's own goes beside it as .dpkg-dist."""
+"""The start of each command. A configuration file that somebody edited stays; dpkg puts the package's own beside it, as
+.dpkg-dist."""
 
 _SILENCE = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -53,7 +54,7 @@ _SILENCE = {
 }
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STEM = 4
-"""Letters that the nearest name has in common: with them a hundred thousand names are a few hundred."""
+"""The letters that the nearest name has to begin with: they leave a few hundred names of a hundred thousand."""
 _OUTPUT_LIMIT = 32 * 1024 * 1024
 """Bytes; dpkg-query writes about 200 a package, apt-cache policy 300, a dry run 100."""
 
@@ -74,7 +75,7 @@ class DryRun:
 
 
 def unnamed(packages: Iterable[str], named: Iterable[str]) -> list[str]:
-    """The packages that are not among ``named``. Architectures do not count."""
+    """The packages that are not among ``named``. Architectures are not compared."""
     plain = {name.partition(":")[0] for name in named}
     return [name for name in packages if name.partition(":")[0] not in plain]
 
@@ -88,14 +89,14 @@ def query() -> dpkg.Packages:
 
 
 def candidates(names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """By name, the versions that could be installed; none for a virtual package; unknown names are left out."""
+    """The versions that could be installed, by name: empty for a virtual package. Unknown names are left out."""
     found = policy.versions(ask([*policy.QUERY, "--", *names])) if names else {}
     # apt prints packages of the host's own architecture without it, and does not print those it does not know.
     return {name: found[key] for name in names for key in (name, name.partition(":")[0]) if key in found}
 
 
 def nearest(name: str) -> str:
-    """The name of a package that is spelt much like ``name``; empty for none."""
+    """The name of the package that is spelt most like ``name``; empty where none is close."""
     stem = name.partition(":")[0]
     known = ask(["apt-cache", "pkgnames", stem[:_STEM]]).split()
     return next(iter(near(stem, known)), "")
@@ -117,8 +118,8 @@ def ask(argv: Sequence[str]) -> str:
 
 
 def require(argv: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S, more: Mapping[str, str] | None = None) -> str:
-    """Run a command, with ``more`` in its environment, and return its output. Raises DeployError with the reason why it
-    failed, in its own words."""
+    """Run a command, with ``more`` in its environment, and return its output. Raises DeployError with the command's own
+    words on why it failed."""
     done = _run(argv, timeout_s, more)
     if done.timed_out:
         raise DeployError(f"apt was not done after {timeout_s:.0f} s", hint="the next cycle finishes what it began")
@@ -130,10 +131,10 @@ def require(argv: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S, more: Mappi
 
 
 def mend() -> None:
-    """Lets dpkg and apt finish what a kill cut off, once nobody else is at it. Raises DeployError.
+    """Have dpkg and apt finish what a kill cut off, after other runs of them have ended. Raises DeployError.
 
-    What was half unpacked is unpacked anew, and what was never unpacked may be needed by what was, so apt may fetch
-    it; it removes nothing.
+    A package that was half unpacked is unpacked anew. A package that was never unpacked may be one that an unpacked
+    one needs, so apt may fetch it. Nothing is removed.
     """
     wait_for(_FRONTEND_LOCK)
     packages = query()
@@ -156,7 +157,7 @@ def _unless_it_removes(*arguments: str) -> None:
 
 
 def command(*arguments: str) -> tuple[str, ...]:
-    """The command of a run of apt-get that asks nothing."""
+    """The command line of apt-get with these arguments, unattended."""
     return (*_APT_GET, *arguments)
 
 
@@ -166,20 +167,20 @@ def apt_get(*arguments: str, more: Mapping[str, str] | None = None, timeout_s: f
 
 
 def dry_run(*arguments: str) -> DryRun:
-    """Find out what ``apt_get`` would do. Raises DeployError where apt would refuse."""
+    """Find out what ``apt_get`` would install and remove. Raises DeployError where apt would refuse."""
     return DryRun.parsed(require(command("--simulate", *arguments)))
 
 
 def mark(word: str, names: Iterable[str]) -> None:
-    """``apt-mark word``: hold, unhold, auto, manual. Raises DeployError."""
+    """Run ``apt-mark`` for packages; ``word``: hold, unhold, auto or manual. Raises DeployError."""
     wait_for(_FRONTEND_LOCK)
     require(["apt-mark", word, "--", *names])
 
 
 def wait_for(lock: Path) -> None:
-    """Returns when nobody holds ``lock``, which is a record lock (fcntl(2)). Raises DeployError.
+    """Wait until no program holds ``lock``, a record lock (fcntl(2)). Raises DeployError after ``LOCK_TIMEOUT_S``.
 
-    apt's own waiting does not cover its lists, dpkg's does not exist.
+    apt does not wait for the lock of its lists, and dpkg waits for none.
     """
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
@@ -198,7 +199,7 @@ def wait_for(lock: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of apt and maintainer scripts: nothing in it leads to a question."""
+    """The environment of apt and maintainer scripts, which keeps them from asking questions."""
     return {"PATH": _PATH, **passed_on(os.environ), **_SILENCE}
 
 

@@ -1,7 +1,8 @@
-"""Packages by apt and dpkg outside of any deploy: what is there, taking away, and putting back.
+"""The host's packages by apt and dpkg, for the ledger: what is installed, removing packages, and putting them back.
 
-What is not named stays, but for what only those needed that go: dependencies that came along with them. Those go too,
-if they were not on the host before the agent; what had been unneeded before stays for whoever left it there.
+A package that is not named stays. The exception is a dependency that came along with a package that is removed and that
+nothing else needs: it is removed too, if it was not on the host before the agent. Packages that were unneeded before
+the removal stay.
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ from agent.host.paths import Paths
 
 _AUTO = Path("/var/lib/apt/extended_states")
 _SOURCES = (Path("/var/lib/dpkg/status"), Path("/var/lib/dpkg/updates"), _AUTO)
-"""The files in which dpkg and apt keep what is installed, and the journal of dpkg."""
+"""dpkg's database, its journal, and apt's record of the packages that came along as dependencies."""
 
 _FOR_GOOD = {"SUDO_FORCE_REMOVE": "yes"}
-"""sudo refuses to go where root has no password. The host is given back as it was before sudo came, so whoever was
-root then is root again."""
+"""Without this, the package sudo cannot be removed where root has no password. It is removed for good only where the
+agent brought it: people became root in another way before, and do so again."""
 
 _HELD_TOO = "--allow-change-held-packages"
-"""Held packages among those named are held by the agent itself: whoever else held one is asked before."""
+"""apt-get may remove held packages. The agent itself holds them: one that somebody else holds counts as changed, and is
+not removed."""
 
 _ONLY_WHAT_IS_NEEDED = (
     "--option=APT::AutoRemove::SuggestsImportant=false",
     "--option=APT::AutoRemove::RecommendsImportant=false",
 )
-"""Otherwise apt keeps what anything on the host suggests or recommends, also what did without it before."""
+"""Without these, apt would keep every package that another one suggests or recommends, also where that other one was on
+the host without it before the agent."""
 
 
 class AptPackages(PackageManager):
@@ -66,7 +69,7 @@ class AptPackages(PackageManager):
             return  # The agent left it there: somebody else took it away since.
 
         def ours(field: str) -> bool:
-            """True where it differs, and nobody else changed it since."""
+            """True where ``field`` is not as before, and nobody else changed it since the agent left it."""
             differs = now is None or before.get(field) != now.state[field]
             return differs and (now is None or left is None or left.get(field) == now.state[field])
 
@@ -86,7 +89,8 @@ class AptPackages(PackageManager):
         holds.disclaim([name])
 
     def release(self, name: str) -> None:
-        """Also where it is gone: whoever holds it later is somebody else."""
+        """Lift the agent's own hold on a package. Where that is gone, only the record of the hold is removed: a later
+        hold is somebody else's."""
         if name not in holds.ours():
             return
         now = self.state(name)
@@ -96,8 +100,8 @@ class AptPackages(PackageManager):
 
 
 class PackageRemoval(Transaction):
-    """Takes packages away with what came along. ``changes``: what of ``names`` can go by itself. Raises DeployError
-    when dpkg cannot tell."""
+    """A removal of packages, with the dependencies that came along with them. ``changes``: the removals of those of
+    ``names`` that are there and that the system can do without. Raises DeployError where dpkg cannot be asked."""
 
     def __init__(self, names: Sequence[str], *, purge: bool) -> None:
         options = [_HELD_TOO, "--purge"] if purge else [_HELD_TOO]
@@ -114,7 +118,7 @@ class PackageRemoval(Transaction):
 
     @property
     def stayed(self) -> Mapping[str, str]:
-        """By name, why some of ``names`` stay."""
+        """The reasons why some of ``names`` stay, by name."""
         refusals = {name: error for name, error in self.refusals.items() if error is not None and name in self._names}
         return {
             **dict.fromkeys(self._vital, "the system cannot do without it"),
@@ -124,7 +128,7 @@ class PackageRemoval(Transaction):
     def possible(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
         kept = super().possible(changes)
         baseline = read_baseline(Paths())
-        # Where nobody knows what was on the host before the agent, nothing goes along.
+        # Where it is not known what was on the host before the agent, only the named packages go.
         along = [] if baseline is None or not kept else self._along([change.name for change in kept], baseline)
         more = [*kept, *(PackageChange(name, remove=True) for name in along)]
         return more if self.refusal(more, [change.name for change in more]) is None else kept
@@ -147,8 +151,8 @@ class PackageRemoval(Transaction):
         ]
 
     def _unneeded(self, going: Sequence[str], baseline: Collection[str]) -> Sequence[str]:
-        """The packages that nobody needs after ``going``. A package that stays needs what it recommends, unless it was
-        on the host before the agent."""
+        """The packages that no other needs once ``going`` are removed. A package that stays needs those that it
+        recommends, unless it was on the host before the agent."""
         kept: set[str] = set()
         while True:
             names = (*going, *(f"{name}+" for name in sorted(kept)))
@@ -165,8 +169,8 @@ def _state(found: Installed, automatic: Collection[str]) -> ResourceState:
 
 
 def _known() -> tuple[Packages, Collection[str]]:
-    """The packages on the host, and the names of those that came along as dependencies (apt-mark(8)). dpkg is asked
-    once for as long as nothing changes: a ledger looks at one by one."""
+    """The packages on the host, and the names of those that came along as dependencies (apt-mark(8)). The ledger looks
+    at one package after another, so dpkg is asked again only after its files changed."""
     stats = [path.stat() for path in _SOURCES if path.exists()]
     return _known_at(tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats))
 

@@ -1,4 +1,4 @@
-"""The changes that make packages as wanted. Pure: what dpkg knows in, changes out."""
+"""The changes that bring the host's packages to what is wanted. Pure: packages in, changes out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from agent.deploys.packages.dpkg import Installed, Packages
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """Names of packages that are to be held, and of those that the agent itself has told dpkg to hold."""
+    """The names of the packages that are to be held, and of those that the agent holds."""
 
     wanted: Collection[str] = frozenset()
     ours: Collection[str] = frozenset()
 
     def on(self, name: str, found: Installed | None) -> bool | None:
-        """True where the package is to be held in the end, False where not; None: as it is."""
+        """True where the package is to be held in the end; False where the agent's own hold is to be lifted; None: left
+        as it is."""
         if name in self.wanted:
             return True
         return False if found is not None and found.held and name in self.ours else None
@@ -24,11 +25,12 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """One package that is not as it should be. ``name`` as the inventory writes it.
+    """The change of one package that is not as it should be. ``name``: as the inventory writes it.
 
-    ``install``: apt has to do something, beyond what ``hold`` says. ``version``: the one to install; None: whichever
-    apt would choose. ``hold``: whether it is held in the end; None: as it is. ``upgrade``: which kind of upgrade it
-    is, where it is one that no single package was named for. ``named``: whether the inventory has its name.
+    ``found``: the package as it is; None where it is not there. ``install``: False where only the hold differs.
+    ``version``: the version to install; None: the one that apt chooses. ``hold``: True or False where it is to be held
+    or not in the end; None: left as it is. ``upgrade``: the kind of upgrade (``security upgrade``, ``upgrade``), if it
+    comes from the inventory's ``upgrades``. ``named``: True where the inventory names the package.
     """
 
     name: str
@@ -51,12 +53,12 @@ class PackageChange:
 
     @property
     def refused(self) -> bool:
-        """An administrator told the host to leave this package as it is (apt-mark hold), and Git does not say so."""
+        """True where an administrator holds the package on the host (apt-mark hold), and Git says nothing of a hold."""
         return self.hold is None and self.found is not None and self.found.held and self.found.complete
 
     @property
     def argument(self) -> str:
-        """The argument of apt-get install (apt-get(8))."""
+        """The package as an argument of apt-get install (apt-get(8)); with ``-`` behind it, apt removes it."""
         if self.remove:
             return f"{self.name}-"
         return f"{self.name}={self.version}" if self.version else self.name
@@ -81,7 +83,7 @@ class PackageChange:
         return f"install {wanted} in place of {self.found.version}"
 
     def done(self, packages: Packages) -> bool:
-        """True where it is carried out; of a virtual package, where another one provides it now."""
+        """True where ``packages`` are as this change wants. A virtual package is there if another one provides it."""
         if self.remove:
             return self.name not in packages.by_name
         if not _there(packages, self.name, self.version, packages.provided):
@@ -90,7 +92,8 @@ class PackageChange:
 
 
 def unclear(packages: Packages, present: Iterable[str]) -> tuple[str, ...]:
-    """Names that only another package provides: fine where they are virtual, not where such a package exists."""
+    """The names in ``present`` that only another package provides. Nothing is missing where such a name is virtual; a
+    package of that name would have to be installed."""
     return tuple(name for name in present if name not in packages.by_name and name in packages.provided)
 
 
@@ -101,7 +104,8 @@ def changes(
     virtual: frozenset[str] = frozenset(),
     holds: Holds = Holds(),
 ) -> tuple[PackageChange, ...]:
-    """The changes, in the order of the inventory. ``virtual``: names of ``unclear`` that no package bears."""
+    """The changes, in the order of the inventory. ``present``: versions by name, None for any. ``virtual``: the names
+    of ``unclear`` that no package has."""
     due = []
     for name, version in present.items():
         found, missing = packages.by_name.get(name), not _there(packages, name, version, virtual)
@@ -118,8 +122,9 @@ def with_upgrades(
 ) -> tuple[PackageChange, ...]:
     """``due``, and a change for each package that is to get a newer version than the one it has.
 
-    ``versions`` by name; ``words`` say what kind of upgrade it is. What is held, half installed or changes already
-    is left to that, but for a hold that is lifted: the upgrade was what it held back.
+    ``versions``: the newer versions by name. ``words``: the kind of upgrade. Packages that are held or half installed
+    get no upgrade, nor do those in ``due``. The exception is a change that only lifts a hold: the upgrade is added to
+    it.
     """
     known = {id(packages.by_name[change.name]): change for change in due if change.name in packages.by_name}
     names = {id(packages.by_name[name]): name for name in present if name in packages.by_name}

@@ -1,6 +1,6 @@
 """packages: arguments turned into corrections, one for each package that is not as it should be.
 
-What only some hosts need is imported when it is needed: a plan of packages takes a quarter less time.
+Modules that only some hosts need are imported when they are needed: a plan of packages takes a quarter less time.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _WORDS = {"security": "security upgrade", "all": "upgrade"}
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
-    """One for each package that is not as it should be. Raises DeployError where there is no package manager, or a wish
-    beyond it."""
+    """One correction for each package, and each file for apt, that is not as it should be. Raises DeployError where
+    there is no known package manager, or only one that cannot do what is asked."""
     wanted = _Wanted(**arguments)  # type: ignore[arg-type]  # as the spec made them
     if shutil.which("apt-get"):
         return [*_files(wanted.items, root), *_by_apt(wanted)]
@@ -64,7 +64,7 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The arguments (``PackagesSpec.concrete``)."""
+    """The deploy's arguments as ``PackagesSpec.concrete`` makes them."""
 
     present: Mapping[str, str | None]
     held: Sequence[str]
@@ -77,7 +77,8 @@ class _Wanted:
 
 
 def _files(written: JSON, root: Path) -> list[Correction]:
-    """Files for apt to read; the lists of a repository are fetched as soon as it or its key is new."""
+    """The corrections of files that apt reads. Where a repository or its key is new, or its package lists are missing,
+    the correction of its sources file fetches the lists as well."""
     if not written:
         return []
     from agent.deploys import tree
@@ -88,7 +89,7 @@ def _files(written: JSON, root: Path) -> list[Correction]:
         try:
             lists.require_sources()
         except DeployError:
-            # apt reads all of its sources or none: a host where it does nothing any more is worse than one source less.
+            # apt reads all of its sources or none: without this one, the host can at least install from the others.
             tree.put(Item(path=item.path, kind="file", absent=True), None)
             raise
         lists.fetch(Path(item.path))
@@ -109,7 +110,8 @@ def _files(written: JSON, root: Path) -> list[Correction]:
 
 
 def _by_apt(wanted: _Wanted) -> list[Correction]:
-    """One for each package that is not as it should be. One run of apt carries out all that may run."""
+    """One correction for each package that is not as it should be, and one for package lists that are too old to find
+    upgrades in. One run of apt carries out all of them that are allowed."""
     packages = apt.query()
     offered = apt.candidates(unclear) if (unclear := changes.unclear(packages, wanted.present)) else {}
     virtual = frozenset(name for name in unclear if not offered.get(name))
@@ -131,7 +133,7 @@ def _by_apt(wanted: _Wanted) -> list[Correction]:
 
 
 def _renewal(transaction: Transaction, update_s: int) -> list[Correction]:
-    """A correction that fetches package lists which are too old to find upgrades in."""
+    """The correction that fetches package lists older than ``update_s``; nothing where they are newer."""
     age_s = lists.age_s()
     if age_s <= update_s:
         return []
@@ -143,7 +145,7 @@ def _renewal(transaction: Transaction, update_s: int) -> list[Correction]:
 def _with_upgrades(
     due: Sequence[PackageChange], kind: str, present: Mapping[str, str | None], packages: Packages
 ) -> tuple[PackageChange, ...]:
-    """``due`` with an upgrade for each package of which apt's lists have a newer version of this kind."""
+    """``due``, and an upgrade for each package that has a newer version of this ``kind`` in apt's lists."""
     offers = apt.offers(packages.by_name)
     sources = policy.security_sources(offers) if kind == "security" else None
     newer = {name: table.upgrade(sources) for name, table in policy.tables(offers).items()}
@@ -152,7 +154,8 @@ def _with_upgrades(
 
 
 def _by_another(manager: OtherManager, wanted: _Wanted) -> list[Correction]:
-    """Each is a run of the package manager of its own."""
+    """One correction for each package that is not as it should be, each a run of ``manager``. Raises DeployError for a
+    wish that only apt can fulfil."""
     wishes = {"held packages": wanted.held, "upgrades": wanted.upgrades, "repositories": wanted.repositories}
     asked = [words for words, wish in wishes.items() if wish]
     if asked:

@@ -1,4 +1,4 @@
-"""The host's packages as dpkg knows them, by one question: text in, packages out."""
+"""The host's packages as dpkg knows them, read from the output of one command."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from dataclasses import dataclass, field
 _FIELDS = ["Package", "Architecture", "db:Status-Abbrev", "Version", "Provides", "Essential", "Protected", "Recommends"]
 
 QUERY = ("dpkg-query", "--show", "--showformat=" + "".join(f"${{{field}}}\\t" for field in _FIELDS) + ".\\n")
-"""All packages that dpkg has heard of; 3 ms for a hundred of them. The dot keeps empty fields from being stripped."""
+"""The command that prints all packages in dpkg's database; 3 ms for a hundred of them. The dot at the end keeps empty
+fields from being stripped."""
 
 _THERE = frozenset("HUFWti")
-"""Second letter of db:Status-Abbrev: anything but not-installed and config-files (dpkg-query(1))."""
+"""Second letter of db:Status-Abbrev (dpkg-query(1)) of a package that is there, also in part: any but those of
+not-installed and config-files."""
 
 _COMPLETE = frozenset("Wti")
-"""Configured; a trigger may still wait to be run."""
+"""Second letter of a package that is configured; a trigger may still wait to be run."""
 
 _CONFIGURATION = "c"
-"""Removed, its configuration still there."""
+"""Second letter of a package that was removed and left its configuration."""
 
 _DAMAGED = "R"
-"""Third letter: reinst-required. dpkg does not configure it, and to apt it is there already."""
+"""Third letter: reinst-required. dpkg does not configure such a package, and apt takes it for installed."""
 
 _RECOMMENDED = re.compile(r"(?:^|[,|] )([a-z0-9][a-z0-9.+-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One package. ``complete``: False when an installation was cut off or its scripts failed. ``damaged``: dpkg was
-    cut off in the middle of the files; they have to be unpacked anew. ``vital``: Essential or Protected
-    (deb-control(5)). ``name`` has the architecture where that is not the host's own."""
+    """One package on the host. ``name``: with the architecture where that is not the host's own. ``complete``: False
+    where an installation was cut off or its scripts failed. ``damaged``: dpkg was cut off while it unpacked the files,
+    and has to unpack them anew. ``vital``: Essential or Protected (deb-control(5))."""
 
     version: str
     complete: bool
@@ -48,10 +50,11 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """The packages on the host. Those of its own architecture, and of none, go by their plain name as well.
+    """The packages on the host. ``by_name`` has each under its name with the architecture; those of the host's own
+    architecture, and of all, under their plain name as well.
 
-    ``provided``: names that complete packages provide beside their own. ``configured``: names of packages that were
-    removed and left their configuration.
+    ``provided``: the names that complete packages provide beside their own. ``configured``: the names of packages that
+    were removed and left their configuration.
     """
 
     by_name: Mapping[str, Installed] = field(default_factory=dict)
@@ -60,7 +63,7 @@ class Packages:
 
     @property
     def installed(self) -> Mapping[str, Installed]:
-        """Each package once, by the name that apt calls it."""
+        """Each package once, by the name that apt has for it."""
         return {found.name: found for found in self.by_name.values()}
 
     @property
@@ -99,6 +102,6 @@ def parsed(output: str) -> Packages:
 
 
 def status_file() -> tuple[int, int]:
-    """The inode and time of dpkg's database, which each run of dpkg writes anew. Raises OSError."""
+    """The inode and the mtime (ns) of dpkg's database, which each run of dpkg writes anew. Raises OSError."""
     found = os.stat("/var/lib/dpkg/status")  # noqa: PTH116
     return found.st_ino, found.st_mtime_ns

@@ -1,7 +1,6 @@
-"""Which packages the agent itself told dpkg to hold.
+"""A record of the packages that the agent itself told dpkg to hold: an empty file for each.
 
-dpkg does not say who asked for a hold. What Git held and holds no more is to be let go, what an administrator holds
-is not, so the agent leaves a mark for each of its own.
+dpkg does not say who asked for a hold. A hold that Git wanted and wants no more is lifted; an administrator's is not.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ FOLDER = Paths().var / "holds"
 
 
 def ours(folder: Path = FOLDER) -> frozenset[str]:
-    """Names as the inventory wrote them. Raises OSError where nobody may look."""
+    """The names of these packages, as the inventory wrote them. Raises OSError where the record cannot be read."""
     return frozenset(file.name for file in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def claim(names: Iterable[str], folder: Path = FOLDER) -> None:
-    """To be called before the packages are held: a mark too many is harmless, one too few holds for ever."""
+    """Record that the agent holds these packages. Call it before they are held: one file too many is harmless, but a
+    hold without a file is never lifted."""
     make_private_folder(folder)
     for name in names:
         write_atomic(folder / name, b"", mode=0o600)

@@ -1,4 +1,4 @@
-"""apt's package lists: how old they are, which repository each came from, and fetching them."""
+"""apt's package lists: their age, the sources file that each came by, and fetching them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ _KEYRINGS = "/etc/apt/keyrings"
 _TIMEOUT_S = 300.0
 _LOCK = Path("/var/lib/apt/lists/lock")
 _FOLDERS = (Path("/var/lib/apt/lists"), Path("/var/lib/apt/lists/partial"))
-"""``partial`` is written to by every update, also by one that finds nothing new."""
+"""The folders whose mtime tells of the last update. Every update writes to ``partial``, also one without news."""
 
 _UPDATE = ("--option=APT::Update::Error-Mode=any", "update")
-"""Without the option apt-get update ends well when servers could not be reached."""
+"""Without the option, apt-get update ends with exit code 0 where servers could not be reached."""
 
 _LISTED = ("apt-get", "indextargets", "--format", "$(SOURCESENTRY)|$(FILENAME)", "Created-By: Packages")
-"""Prints each package list that is there, with the entry of the sources file that it came by; takes 30 ms."""
+"""The command that prints each package list on the host, with the entry of the sources file that it came by; 30 ms."""
 
 
 def age_s() -> float:
-    """Seconds since package lists were last fetched; many where they never were."""
+    """Seconds since package lists were last fetched; those since 1970 where they never were."""
     return time.time() - max((folder.stat().st_mtime for folder in _FOLDERS if folder.exists()), default=0.0)
 
 
 def refresh() -> str:
-    """Fetches the package lists. Where some cannot be had, the others count; returns why, empty where all were had."""
+    """Fetch all package lists. Returns why some could not be fetched, empty where all were; the others are used. Raises
+    DeployError where another program holds their lock."""
     apt.wait_for(_LOCK)
     try:
         apt.apt_get(*_UPDATE, timeout_s=_TIMEOUT_S)
@@ -41,9 +42,9 @@ def refresh() -> str:
 
 
 def fetch(sources: Path) -> None:
-    """Fetches the lists of the repositories in one sources file alone. Raises DeployError where they cannot be had.
+    """Fetch only the lists of the repositories in one sources file. Raises DeployError where they cannot be fetched.
 
-    Lists that are there already, and may have been checked with another key, do not count any more.
+    The lists that are there from it are removed before: they may have been checked with another key.
     """
     apt.wait_for(_LOCK)
     for file in by_sources().get(f"{sources}", ()):
@@ -58,12 +59,12 @@ def fetch(sources: Path) -> None:
 
 
 def by_sources() -> Mapping[str, Sequence[str]]:
-    """By sources file, the package lists that were fetched for it."""
+    """The paths of the package lists that are there, by the sources file that they came by."""
     return listed_in(apt.ask(_LISTED))
 
 
 def listed_in(output: str) -> Mapping[str, Sequence[str]]:
-    """The package lists by sources file, out of the output of ``apt-get indextargets``."""
+    """The paths of package lists by sources file, read from the output of ``apt-get indextargets``."""
     found: dict[str, list[str]] = {}
     for line in output.splitlines():
         entry, _, file = line.partition("|")
@@ -72,8 +73,8 @@ def listed_in(output: str) -> Mapping[str, Sequence[str]]:
 
 
 def require_sources() -> None:
-    """Raises DeployError where apt cannot make sense of all its sources together, such as of one repository that is
-    named twice with different keys."""
+    """Raise DeployError if apt cannot read all its sources together, for instance because two of them name the same
+    repository with different keys."""
     apt.require(_LISTED)
 
 

@@ -1,7 +1,7 @@
 """OpenPGP keys as vendors publish them (RFC 9580, RFC 4880), armoured or binary, turned into one armoured block. Pure.
 
-apt and gpgv judge signatures. Here it is only made sure that what is trusted from now on is a public key, whole, and
-not the vendor's web page, a signature, or somebody's private key.
+apt and gpgv check signatures. This module only checks that the data to be trusted is a whole public key, and not the
+vendor's web page, a signature, or somebody's private key.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KEY_LIMIT = 256 * 1024
 _PUBLIC_KEY = 6
 _PRIVATE = (5, 7)
 _PARTS = (2, _PUBLIC_KEY, 10, 12, 13, 14, 17, 21)
-"""Packets of a transferable public key: signatures, keys, marker, trust, user ids, subkeys, attributes, padding."""
+"""Kinds of packets in a transferable public key: signature, key, marker, trust, user id, subkey, attribute, padding."""
 
 _BLOCK = re.compile(r"^-----BEGIN PGP ([A-Z ,0-9/]+)-----[ \t]*$(.*?)^-----END PGP \1-----", re.MULTILINE | re.DOTALL)
 _CRC_START, _CRC_POLYNOMIAL = 0xB704CE, 0x1864CFB
@@ -25,12 +25,12 @@ _COLUMNS = 64
 
 
 def armoured(text: str) -> bool:
-    """Whether ``text`` has an armoured block of whatever kind in it."""
+    """True if ``text`` has an armoured block of any kind in it."""
     return "-----BEGIN PGP " in text
 
 
 def public_keys(data: bytes) -> str:
-    """All public keys in ``data`` as one armoured block. Raises ValueError, which says what ``data`` is instead."""
+    """All public keys in ``data`` as one armoured block. Raises ValueError with what ``data`` is instead."""
     if len(data) > KEY_LIMIT:
         raise ValueError(f"has more than {KEY_LIMIT} bytes, which is no key")
     packets = data if data[:1] >= b"\x80" else b"".join(_dearmoured(data))
@@ -73,7 +73,7 @@ def _decoded(body: str) -> bytes:
 
 
 def _tags(data: bytes) -> Iterator[int]:
-    """The kinds of packets that ``data`` consists of. Raises ValueError where it is not cut into packets."""
+    """The kinds of the packets in ``data``, in order. Raises ValueError where it does not consist of packets."""
     position = 0
     while position < len(data):
         first = data[position]
@@ -87,7 +87,7 @@ def _tags(data: bytes) -> Iterator[int]:
 
 
 def _new(data: bytes, position: int) -> tuple[int, int, int]:
-    """Tag, bytes of the header, bytes of the body (RFC 9580, 4.2.1)."""
+    """The kind of the packet at ``position``, the bytes of its header and those of its body (RFC 9580, 4.2.1)."""
     rest = data[position + 1 : position + 6] + bytes(5)
     tag = data[position] & 0x3F
     if rest[0] < 192:
@@ -100,7 +100,8 @@ def _new(data: bytes, position: int) -> tuple[int, int, int]:
 
 
 def _old(data: bytes, position: int) -> tuple[int, int, int]:
-    """Tag, bytes of the header, bytes of the body, in the older form (RFC 9580, 4.2.2)."""
+    """The kind of the packet at ``position``, the bytes of its header and those of its body, in the older form (RFC
+    9580, 4.2.2)."""
     tag, kind = data[position] >> 2 & 0x0F, data[position] & 0x03
     if kind == 3:
         raise ValueError("is OpenPGP data, but not a public key")
@@ -117,7 +118,7 @@ def _armour(data: bytes) -> str:
 
 
 def _crc(data: bytes) -> bytes:
-    """CRC-24 (RFC 9580, 6.1.1), three bytes."""
+    """The checksum of an armoured block: CRC-24 (RFC 9580, 6.1.1), three bytes."""
     crc = _CRC_START
     for byte in data:
         crc ^= byte << 16

@@ -1,7 +1,7 @@
-"""dnf, apk, pacman, zypper: how each is asked for its packages, and told to install some or to take some away.
+"""dnf, apk, pacman, zypper: the commands of each to list, install and remove packages.
 
-None of them takes along what is not named: rpm and pacman refuse where something needs a package, apk leaves it.
-(``dnf remove`` and ``zypper remove`` would take along what needs it, so rpm is told itself.)
+None of these commands removes a package that is not named: rpm and pacman refuse where another package needs one, apk
+leaves it there. (``dnf remove`` and ``zypper remove`` would remove those that need it, so rpm is used instead.)
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _RUN_TIMEOUT_S = 1500.0
 _OUTPUT_LIMIT = 4 * 1024 * 1024
 
 Versions = Mapping[str, Collection[str]]
-"""By name of an installed package, its versions; a kernel may be there in several."""
+"""The versions of each installed package, by name; a kernel may be there in several."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherManager(PackageManager):
-    """Commands of one package manager; names of packages stand behind them.
+    """One package manager, by its commands, to which the names of packages are appended.
 
-    ``listing`` prints a package a line, name and version. ``provides`` ends well where what is installed provides a
-    name; ``group`` prints the packages of a group. ``keep`` leaves configuration that was changed, ``purge`` does not
-    where it can tell. ``refresh`` fetches package lists where it has to be told. ``join`` stands between name and
-    version; empty: there is one version of each package.
+    ``listing`` prints name and version of one package a line. ``provides`` ends with exit code 0 where an installed
+    package provides a name. ``group`` prints the packages of a group; empty: it has no groups. ``keep`` and ``purge``
+    remove packages: ``keep`` leaves changed configuration files, ``purge`` removes them where the manager can.
+    ``refresh`` fetches package lists; empty: the agent never fetches them. ``join`` stands between name and version;
+    empty: there is one version of each package.
     """
 
     name: str
@@ -46,7 +47,7 @@ class OtherManager(PackageManager):
     group: tuple[str, ...] = ()
 
     def versions(self) -> Versions:
-        """Everything that is installed. Raises DeployError."""
+        """The versions of all installed packages. Raises DeployError."""
         done = run(self.listing, timeout_s=_QUERY_TIMEOUT_S, output_limit=_OUTPUT_LIMIT)
         if not done.ok:
             raise DeployError(f"{self.listing[0]} does not say what is installed: {reason(done)}")
@@ -57,7 +58,7 @@ class OtherManager(PackageManager):
         return found
 
     def _read(self, line: str) -> tuple[str, str]:
-        """Name and version; apk writes them, and the release, in one word."""
+        """Name and version in a line of ``listing``. apk writes name, version and release in one word."""
         package, _, version = line.partition(" ")
         if self.name != "apk":
             return package, version
@@ -65,8 +66,8 @@ class OtherManager(PackageManager):
         return name, package.removeprefix(f"{name}-")
 
     def has(self, there: Versions, name: str, version: str | None) -> bool:
-        """True where this version is there, with the distribution's release number behind it or without. Without a
-        version, also where another package provides the name, or it is a group of which every package is there."""
+        """True where this version is in ``there``, with or without the distribution's release number behind it. Version
+        None: any will do, also a package that provides the name, or a group of which every package is there."""
         if version is not None:
             return any(f"{each}-".startswith(f"{version}-") for each in there.get(name, ()))
         return name in there or self._query(self.provides, name).ok or self._has_group(there, name)
@@ -79,7 +80,7 @@ class OtherManager(PackageManager):
         return run([*command, name], timeout_s=_QUERY_TIMEOUT_S)
 
     def pinned(self, name: str, version: str | None) -> str:
-        """A package as the manager is told of it. Raises DeployError where it has no versions to choose from."""
+        """A package as the manager's commands take it. Raises DeployError for a version if the manager has only one."""
         if version is not None and not self.join:
             raise DeployError(
                 f"{name}={version}: {self.name} has one version of each package", hint="leave the version out"
@@ -87,13 +88,13 @@ class OtherManager(PackageManager):
         return f"{name}{self.join}{version}" if version is not None else name
 
     def install(self, package: str, lists: bool) -> None:
-        """Installs one; ``lists``: fetches the package lists before. Raises DeployError."""
+        """Install a ``pinned`` package; with ``lists``, fetch the package lists before. Raises DeployError."""
         if lists and self.refresh:
             _change(self.refresh, package)
         _change([*self.install_command, package], package)
 
     def erase(self, name: str) -> None:
-        """Removes one. Raises DeployError."""
+        """Remove a package; its changed configuration files stay. Raises DeployError."""
         _change([*self.keep, name], name)
 
     def installed(self) -> Mapping[str, ResourceState]:
@@ -103,7 +104,8 @@ class OtherManager(PackageManager):
         return self.installed().get(name)
 
     def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
-        """One that something needs keeps the others from going at first."""
+        """Remove packages together, then each that is still there by itself: one that another package needs keeps all
+        of them at first. Returns, by name, why some stay."""
         there = self._there(names)
         if not there:
             return {}
@@ -137,7 +139,7 @@ def _change(command: Sequence[str], package: str) -> None:
 
 
 def _reason(done: Completed) -> str:
-    """The reason why a change was not made. pacman tells what needs a package beside its error, on stdout."""
+    """The reason why a change was not made. pacman writes its error to stderr, but what needs a package to stdout."""
     lines = plain_lines(done.output.decode(errors="replace"))
     needed = [line.removeprefix(":: ") for line in lines if line.startswith(":: ") and " required by " in line]
     return ", ".join(needed) or reason(done)

@@ -1,4 +1,4 @@
-"""Packages as the ledger knows them: looked at, taken away all at once, and given back as they were, by the package
+"""The kind ``package``: looking at packages, removing them together, and restoring them as they were, by the package
 manager of the host."""
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ from agent.errors import DeployError
 
 class PackageManager(ABC):
     """A package manager. A package's state is its ``version``; with apt also ``held`` (apt-mark hold) and ``auto`` (it
-    came along as a dependency). All methods raise DeployError where the manager itself cannot be had."""
+    came along as a dependency). All methods raise DeployError where the manager cannot be asked."""
 
     @abstractmethod
     def installed(self) -> Mapping[str, ResourceState]:
-        """All packages that are on the host, by name; with their architecture where that is not the host's own."""
+        """The state of all packages on the host, by name; with the architecture where that is not the host's own."""
 
     @abstractmethod
     def state(self, name: str) -> ResourceState | None:
-        """One package, by any name that an inventory may give it; None where it is not on the host."""
+        """The state of one package, by any name that an inventory may give it; None where it is not on the host."""
 
     @abstractmethod
     def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
-        """Removes packages together. Returns by name why some had to stay; those that are gone already are fine."""
+        """Remove packages together; with ``purge`` also their configuration. Returns, by name, why some had to stay;
+        one that is gone already is fine."""
 
     @abstractmethod
     def put_back(self, entry: LedgerEntry, now: Seen | None) -> None:
-        """Makes an adopted package what it was before. Raises DeployError when it cannot."""
+        """Give an adopted package its state of before. ``now``: its state now. Raises DeployError where that fails."""
 
     @abstractmethod
     def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
-        """The command that takes packages away for good, for whoever will not be there to run it; empty where nothing
-        goes. And by name why some have to stay."""
+        """The command that removes packages with their configuration, to be run after the agent has gone; empty where
+        there is nothing to remove. And the reasons why some have to stay, by name."""
 
     def release(self, name: str) -> None:  # noqa: B027 - most managers hold nothing
-        """Lets go of what the agent held, whether it is still there or not."""
+        """Lift the agent's own hold on a package, which may be gone already."""
 
 
 def manager_of_host() -> PackageManager | None:
-    """None where there is none."""
+    """The host's package manager; None where there is none that the agent knows."""
     if shutil.which("apt-get") is not None:
         from agent.deploys.packages.apt_packages import AptPackages
 
@@ -53,21 +54,22 @@ def manager_of_host() -> PackageManager | None:
 
 
 def require_manager() -> PackageManager:
-    """Raises DeployError where there is none."""
+    """The host's package manager. Raises DeployError where there is none that the agent knows."""
     if (manager := manager_of_host()) is None:
         raise DeployError("this host has no package manager that the agent knows")
     return manager
 
 
 class Package(Kind):
-    """Its state is what the host's package manager says of it (``PackageManager``)."""
+    """The kind ``package``. Its state comes from the host's package manager (``PackageManager``)."""
 
     def look(self, name: str) -> Seen | None:
         state = require_manager().state(name)
         return None if state is None else Seen(state)
 
     def changed(self, left: ResourceState, now: Seen) -> str:
-        """A newer version is no change by a person."""
+        """``held on this host`` where somebody held the package since the agent left it; else empty. A newer version is
+        no change by a person."""
         return "held on this host" if now.state.get("held") and not left.get("held") else ""
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
@@ -86,14 +88,15 @@ class Package(Kind):
 
 
 def installed() -> frozenset[str]:
-    """Names of all packages on the host; with their architecture where that is not its own."""
+    """The names of all packages on the host, with the architecture where that is not the host's own; empty without a
+    package manager."""
     manager = manager_of_host()
     return frozenset() if manager is None else frozenset(manager.installed())
 
 
 def came_since(before: Collection[str], asked: Collection[str]) -> Mapping[str, Seen]:
-    """Packages that are on the host and were not ``before``: those that were ``asked`` for and what came along with
-    them, as far as that can be told from what somebody else installed meanwhile."""
+    """The packages that are on the host and are not in ``before``: those ``asked`` for and those that came along as
+    dependencies. Without apt nobody knows what came along, so all new packages are returned."""
     there = require_manager().installed()
     return {
         name: Seen(there[name])

@@ -1,4 +1,4 @@
-"""What apt could install, and from where: the output of ``apt-cache policy`` as tables of versions. Pure."""
+"""The versions that apt could install, and their sources, read from the output of ``apt-cache policy``. Pure."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 
 QUERY = ("apt-cache", "policy")
-"""Followed by ``--`` and names. It takes 20 ms, or a second where apt's cache has to be made anew. Without names it
-tells of the sources."""
+"""The command, to be followed by ``--`` and names; without names it prints the sources. It takes 20 ms, or a second
+where apt has to make its cache anew."""
 
 _NAME = re.compile(r"^(\S+):$", re.MULTILINE)
 _FIELD = re.compile(r"^  (Installed|Candidate): (\S+)$", re.MULTILINE)
 _LINE = re.compile(r"^(?:(?: \*\*\*|    ) (\S+) -?\d+| {7,}-?\d+ (\S.*))$", re.MULTILINE)
-"""A version, or one of those who offer the version above."""
+"""A line with a version, or with a source of the version above."""
 _SOURCE = re.compile(r" *-?\d+ (\S.*)$")
 _RELEASE = re.compile(r" +release (.*)$")
 
 _SECURITY_LABEL = "Debian-Security"
 _SECURITY_SUFFIX = "-security"
-"""Ubuntu's label is the same for all of its suites; their names tell (noble-security)."""
+"""The end of a suite's name (noble-security): Ubuntu has the same label for all of its suites."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One package: the version that is there (empty: none), the one that apt would choose, and all, the newest first.
-    Each version stands with those who offer it, as apt writes them (``http://… bookworm/main amd64 Packages``)."""
+    """One package: the ``installed`` version (empty: none), the ``candidate`` that apt would choose, and all
+    ``versions``, the newest first, each with the sources that offer it, as apt writes them (``http://… bookworm/main
+    amd64 Packages``)."""
 
     installed: str
     candidate: str
     versions: Mapping[str, Set[str]]
 
     def upgrade(self, sources: frozenset[str] | None) -> str | None:
-        """The newest version above the installed one that one of ``sources`` offers (None: anybody), and at most the
-        one that apt would choose: an administrator's preferences count. None where there is no such version."""
+        """The newest version that is newer than the installed one, not newer than apt's candidate (an administrator's
+        preferences count), and offered by one of ``sources`` (None: by any). None where there is no such version."""
         if not self.installed:
             return None
         newer = takewhile(lambda version: version != self.installed, self.versions)
@@ -43,7 +44,7 @@ class Table:
 
 
 def tables(output: str) -> Mapping[str, Table]:
-    """By name, what ``QUERY`` wrote of it; no versions for a virtual package. Unknown names are not in it."""
+    """The packages in the output of ``QUERY``, by name; unknown names are left out. A virtual one has no versions."""
     _, *parts = _NAME.split(output)
     return {name: _table(told) for name, told in zip(parts[::2], parts[1::2], strict=True)}
 
@@ -61,12 +62,12 @@ def _table(told: str) -> Table:
 
 
 def versions(output: str) -> Mapping[str, frozenset[str]]:
-    """By name, the versions that could be installed; none for a virtual package. Unknown names are not in it."""
+    """The versions that could be installed, by name: empty for a virtual package. Unknown names are left out."""
     return {name: frozenset(table.versions) for name, table in tables(output).items()}
 
 
 def security_sources(output: str) -> frozenset[str]:
-    """Of the sources that ``QUERY`` without names tells of, those of a distribution's security updates."""
+    """The sources of a distribution's security updates, read from the output of ``QUERY`` without names."""
     found: set[str] = set()
     source = ""
     for line in output.splitlines():

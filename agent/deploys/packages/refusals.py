@@ -1,8 +1,8 @@
-"""Why apt or dpkg did not do something, out of all that they and maintainer scripts wrote. Pure, but for the search of
-apt's preferences.
+"""The reasons why apt or dpkg failed, found in all that they and maintainer scripts wrote. Pure, except that apt's
+preferences are read from their files.
 
-dpkg says that a script failed; why, the script has said in a line before, on whichever of the two streams. apt names a
-version that cannot be had; why, it has said in a paragraph before, and what to do about it nowhere.
+dpkg says that a script failed; the script has written the reason in a line before, to either of the two streams. apt
+names a version that it cannot install; it has written the reason in a paragraph before, and never says what to do.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from agent.system.files import read_bounded
 _COMPLAINT = re.compile(
     r"^(?:E: |W: (?=.*(?:Failed to fetch|GPG error|OpenPGP signature))|dpkg: error ).*(?:\n [^\n]*)?", re.MULTILINE
 )
-"""dpkg says on a second, indented line what happened; what is wrong with a key is only a warning to apt."""
+"""A complaint of apt or dpkg. dpkg writes what happened on a second, indented line; apt only warns of a faulty key."""
 
 _SUMMARIES = (
     "E: Some index files failed to download",
     "E: Sub-process /usr/bin/dpkg returned an error code",
     "E: Unable to correct problems, you have held broken packages",
 )
-"""They only say that there were other complaints."""
+"""Complaints that only say that there were others."""
 
 _DPKG = re.compile(r"dpkg: error processing (?:package|archive) (\S+) ")
 _SCRIPT = re.compile(r"script subprocess (?:returned error|failed)")
@@ -49,8 +49,8 @@ _PREFERENCES = Path("/etc/apt")
 
 
 def complaints(output: str, error: str = "") -> Sequence[str]:
-    """What apt, dpkg and maintainer scripts complain of, each once and in one line; what only sums up stands for itself
-    alone. ``output`` and ``error``: the two streams."""
+    """The complaints of apt, dpkg and maintainer scripts, each once and in one line. One that only says that there were
+    others is left out, unless there are no others. ``output``, ``error``: what was written to stdout and stderr."""
     both = f"{output}\n{error}"
     found = [_said(match, output, error) for match in dict.fromkeys(_COMPLAINT.findall(both))]
     found += [" ".join(line.split()) for match in _UNMET.findall(both) for line in match.splitlines() if line.strip()]
@@ -58,7 +58,7 @@ def complaints(output: str, error: str = "") -> Sequence[str]:
 
 
 def remedy(output: str, error: str, preferences: Path = _PREFERENCES) -> str:
-    """What a person can do about it, where that is known; else empty."""
+    """The advice for a person on what to do about a failure; empty where none is known."""
     both = f"{output}\n{error}"
     if _LABEL.search(both):
         return "if that is meant, accept it on the host: `apt-get update --allow-releaseinfo-change`"
@@ -73,8 +73,8 @@ def remedy(output: str, error: str, preferences: Path = _PREFERENCES) -> str:
 
 
 def pinned_away(name: str, folder: Path = _PREFERENCES) -> str:
-    """File and line of the preference (apt_preferences(5)) that keeps every version of a package away; empty where none
-    does."""
+    """File and line of the preference (apt_preferences(5)) that keeps a package away by a priority below zero; empty
+    where none does."""
     for file in (folder / "preferences", *sorted((folder / "preferences.d").glob("*"))):
         try:
             lines = read_bounded(file).decode(errors="replace").splitlines()
@@ -103,7 +103,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 
 def _said(complaint: str, output: str, error: str) -> str:
-    """In one line, a script's own words first."""
+    """A complaint in one line; of a failed script, behind the script's own words."""
     line = re.sub(r"\s+", " ", complaint)
     match = _DPKG.match(line)
     if match is None or not _SCRIPT.search(line):
@@ -114,7 +114,7 @@ def _said(complaint: str, output: str, error: str) -> str:
 
 
 def _before(stream: str, complaint: str) -> str:
-    """What stands in ``stream`` right before ``complaint``, as a script's own words."""
+    """The script's own words in ``stream`` right before ``complaint``; empty where dpkg's or apt's stand there."""
     before, found, _ = stream.partition(complaint)
     lines = before.splitlines()
     own: list[str] = []
@@ -126,7 +126,7 @@ def _before(stream: str, complaint: str) -> str:
 
 
 def _since_it_began(output: str, name: str) -> str:
-    """What dpkg's output has since it last began with the package."""
+    """The script's own words in dpkg's output since dpkg last began to work on the package ``name``."""
     begins = re.compile(rf"{_BEGINS}.*(?<![\w.+-]){re.escape(name)}(?![a-z0-9+-])")
     own: list[str] = []
     its = False

@@ -1,5 +1,5 @@
 """One package repository as an inventory writes it, turned into files for apt: a deb822 sources file, and a keyring
-that is trusted for this repository alone."""
+that apt trusts for this repository alone."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ class Repository(Written):
         return self
 
     def items(self, name: str, tree: Tree) -> list[Item]:
-        """What apt reads of it. Raises InventoryError for a key that there is not, or that is none."""
+        """The files that apt reads for it, as items: absent ones where the repository is to be absent. Raises Mistake
+        where the key is not in ``tree`` or is no public key."""
         sources = f"{SOURCES}/hostwright-{name}.sources"
         keyring = keyring_of(sources)
         if self.absent:

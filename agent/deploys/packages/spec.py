@@ -40,8 +40,8 @@ _PERIODIC = Item(
     text='APT::Periodic::Update-Package-Lists "always";\n',
     mode=FILE_MODE,
 )
-"""Upgrades can only be found in lists that are new: apt's own timer, twice a day, fetches them without a change of
-ours. Where it does not run, the deploy does."""
+"""The setting that makes apt's own timer fetch package lists, twice a day: upgrades are found in new lists only. Where
+that timer does not run, the deploy fetches them."""
 
 
 class PackagesSpec(Spec):
@@ -128,7 +128,7 @@ class PackagesSpec(Spec):
         return digest_of(wanted | {"held": True} if name in self.held else wanted)
 
     def _items(self, sources: Sources) -> list[Item]:
-        """The files that apt is to read. Raises InventoryError with every complaint."""
+        """The files that apt is to read, and their folders. Raises Mistake with the faults of all repositories."""
         items: list[Item] = [_PERIODIC] if self.upgrades else []
         faults: list[Fault] = []
         for name, repository in self.apt_repositories.items():

@@ -1,7 +1,8 @@
-"""One run of apt that installs and removes packages together, and takes nothing along that nobody named.
+"""One run of apt that installs and removes packages together, and removes none that is not named.
 
-It mends what an earlier run left half done, and fetches package lists only where it needs them. Where packages go, or
-apt refuses, dry runs find what apt takes: a package that cannot be had, or has to stay, keeps no other from changing.
+It finishes what an earlier run left half done, and fetches package lists only where it needs them. Where packages are
+removed, or apt refuses, dry runs find the changes that apt accepts: so a package that cannot be installed, or has to
+stay, does not keep the others from changing.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ _FETCH_FAILED = "Unable to fetch some archives"
 
 @dataclass(slots=True)
 class Transaction:
-    """Packages that change together. ``recommends``: whether what they recommend comes along; None: as apt is set.
-    ``update_s``: how old package lists may be. ``options`` of apt-get, and ``environment``, are for all its runs.
+    """Packages that change together. ``recommends``: True where recommended packages come along; None: as apt is set.
+    ``update_s``: the age in seconds from which package lists are fetched anew. ``options`` of apt-get and
+    ``environment`` are for all its runs.
 
-    ``refusals``: by name, why some cannot change; filled by ``run``.
+    ``refusals``, filled by ``run``: the reason why a package could not change, by name; None where it could.
     """
 
     recommends: bool | None = None
@@ -31,26 +33,26 @@ class Transaction:
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     upgrades: Callable[[Packages], Sequence[PackageChange]] = lambda _packages: ()
-    """Looks for upgrades in the lists as they are then."""
+    """Finds the upgrades in the package lists as they are when it is called."""
     planned: Collection[str] = frozenset()
-    """Names that have a change, be it one that may run or not."""
+    """The names of the packages that have a change, allowed or not."""
     members: Callable[[], Sequence[PackageChange]] = lambda: ()
-    """All changes that may run; known only when the first one does."""
+    """All changes that are allowed; known only when the first one runs."""
     refusals: dict[str, DeployError | None] = field(default_factory=dict)
     unread: str = ""
-    """The reason why package lists could not be fetched."""
+    """The reason why package lists could not be fetched; empty where they could, or were not to be."""
 
     def settle(self, change: PackageChange) -> None:
-        """Carries out ``change``, with all ``members`` unless they are. Raises DeployError with why it is not as
-        wanted."""
+        """Carry out ``change`` together with all ``members``, if that was not done before. Raises DeployError with the
+        reason why the package is not as wanted."""
         if change.name not in self.refusals:
             self.run(self.members() or (change,))
         if error := self.refusals[change.name]:
             raise error
 
     def renew(self) -> None:
-        """Fetches the lists whatever their age, and carries out all changes and what upgrades nobody could plan before.
-        Raises DeployError for lists that could not be had and for those upgrades."""
+        """Fetch the lists, whatever their age, and carry out all changes and the upgrades that only the new lists have.
+        Raises DeployError where lists could not be fetched, or one of those upgrades failed."""
         changes = self.members()
         self.run(changes, renew=True)
         if self.unread:
@@ -61,14 +63,15 @@ class Transaction:
                 raise DeployError(f"{name}: {error.message}", hint=error.hint, consequence=error.consequence)
 
     def run(self, changes: Sequence[PackageChange], *, renew: bool = False) -> None:
-        """Carries out what can be. ``renew``: with package lists that are fetched now, and the upgrades in them.
+        """Carry out the changes that are possible, and note the refusals of the others. ``renew``: fetch the package
+        lists before, and carry out the upgrades in them as well.
 
-        Raises DeployError only where nothing was to change.
+        Raises DeployError only where there were no changes to note it for.
         """
         try:
             self._run(changes, renew=renew)
         except DeployError as failure:
-            # What kept one of them from being tried kept all of them.
+            # It kept all of them from being tried.
             self.refusals.update((change.name, self.refusals.get(change.name) or failure) for change in changes)
             if not changes:
                 raise
@@ -101,14 +104,14 @@ class Transaction:
         return [change for change in changes if not self.refusals.get(change.name)]
 
     def _refuse_unknown(self, names: Sequence[str]) -> None:
-        """apt-get takes a name that it does not know for a regular expression, and installs all that match."""
+        """Refuse these names. apt-get would take an unknown name for a regular expression, and install all matches."""
         for name in names:
             near = "" if self.unread else apt.nearest(name)
             hint = f"did you mean {near}?" if near else self._unread_hint
             self.refusals[name] = DeployError(f"apt knows no package {name}", hint=hint)
 
     def _looked_at_anew(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
-        """``changes`` with the upgrades that are in the lists now."""
+        """``changes`` with the versions of upgrades that are in the lists now, and further upgrades behind them."""
         found = {change.name: change for change in self.upgrades(apt.query())}
         current = [replace(each, version=found[each.name].version) if each.name in found else each for each in changes]
         more = [change for name, change in found.items() if name not in self.planned]
@@ -126,7 +129,7 @@ class Transaction:
         if failure is not None:
             failure = self._without_the_guilty(changes, failure)
         if automatic:
-            apt.mark("auto", automatic)  # apt takes whatever it is told by name for wanted by a person
+            apt.mark("auto", automatic)  # apt counts a package that it was given by name as wanted by a person
         if failure is not None:
             self.refusals.update((change.name, _share(failure, change)) for change in _undone(changes))
 
@@ -146,7 +149,7 @@ class Transaction:
         return possible, failure if possible else None
 
     def _without_the_guilty(self, changes: Sequence[PackageChange], failure: DeployError) -> DeployError:
-        """One package that fails must not keep others away: those that apt broke off before are tried once more."""
+        """Try those changes once more that apt did not come to because another package failed. Returns all failures."""
         apt.mend()
         innocent = [change for change in _undone(changes) if _share(failure, change) is failure]
         if not innocent or len(innocent) == len(changes):
@@ -155,8 +158,8 @@ class Transaction:
         return failure if again is None else DeployError(f"{failure.message}; {again.message}")
 
     def possible(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
-        """The changes that apt takes together. The others have refusals then. A package that goes may take along
-        another one that goes, as long as that one is not refused."""
+        """The changes that apt accepts together; the others have refusals then. The removal of a package may remove
+        others that are to be removed as well, as long as none of these is refused."""
         found = list(changes)
         while len(kept := self._by_halves((), found, [change.name for change in found if change.remove])) < len(found):
             found = kept
@@ -165,7 +168,8 @@ class Transaction:
     def _by_halves(
         self, before: Sequence[PackageChange], changes: Sequence[PackageChange], going: Collection[str]
     ) -> list[PackageChange]:
-        """The changes that apt takes together with ``before``."""
+        """The part of ``changes`` that apt accepts together with ``before``; the others have refusals then. ``going``:
+        the names of all packages that are to be removed."""
         if not changes:
             return []
         refusal = self.refusal([*before, *changes], going)
@@ -179,7 +183,8 @@ class Transaction:
         return [*first, *self._by_halves([*before, *first], changes[half:], going)]
 
     def refusal(self, changes: Sequence[PackageChange], going: Collection[str]) -> DeployError | None:
-        """The reason why apt, or the agent, would not do this, found by a dry run; None where there is none."""
+        """The reason why apt or the agent refuses these changes, found by a dry run; None where neither does.
+        ``going``: the names of the packages that may be removed."""
         try:
             extra = apt.unnamed(apt.dry_run(*self.arguments(changes)).goes, going)
         except DeployError as error:
@@ -205,7 +210,7 @@ class Transaction:
         return None
 
     def arguments(self, changes: Sequence[PackageChange]) -> list[str]:
-        """The arguments of apt-get."""
+        """The arguments of apt-get for these changes."""
         options = [*self.options]
         if self.recommends is not None:
             options.append("--install-recommends" if self.recommends else "--no-install-recommends")
@@ -215,7 +220,7 @@ class Transaction:
 
 
 def refused(change: PackageChange) -> DeployError | None:
-    """A refusal where an administrator told the host to leave the package as it is; else None."""
+    """The refusal of a package that an administrator holds on the host; None for any other."""
     if not change.refused:
         return None
     return DeployError(
@@ -235,7 +240,7 @@ def _undone(changes: Sequence[PackageChange]) -> list[PackageChange]:
 
 
 def _held(packages: Packages, names: Sequence[str]) -> Packages:
-    """Holds those of ``names`` that are on the host, and returns what is there then."""
+    """Hold those of ``names`` that are on the host. Returns the packages as they are then."""
     due = [name for name in names if name in packages.by_name and not _is_held(packages, name)]
     if not due:
         return packages
@@ -249,7 +254,7 @@ def _is_held(packages: Packages, name: str) -> bool:
 
 
 def _share(failure: DeployError, change: PackageChange) -> DeployError:
-    """The part of ``failure`` that names the change's package; all of it where none does."""
+    """The complaints in ``failure`` that name the change's package, as one failure; all of it where none does."""
     name = change.name.partition(":")[0]
     own = [part for part in failure.message.split("; ") if _names(part, name)]
     return DeployError("; ".join(own), hint=failure.hint) if own else failure
