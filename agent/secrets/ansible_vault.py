@@ -1,4 +1,4 @@
-"""Ansible Vault: files and inline values, versions 1.1 and 1.2 (with an id), decrypted to be made secrets.
+"""Ansible Vault: files and inline values, versions 1.1 and 1.2 (with an id), decrypted so that they can become secrets.
 
 Format: https://docs.ansible.com/ansible/latest/vault_guide/vault_using_encrypted_content.html
 """
@@ -25,7 +25,7 @@ _ROUNDS = 10_000
 
 
 class VaultError(Exception):
-    """No Ansible Vault, damaged, or another password."""
+    """The content is no Ansible Vault, is damaged, or has another password."""
 
 
 def is_vault(content: bytes) -> bool:
@@ -33,8 +33,8 @@ def is_vault(content: bytes) -> bool:
 
 
 def inline_values(text: str) -> tuple[dict[str, bytes], list[int]]:
-    """The ``!vault`` values of a YAML text by their keys, and the lines (from 1) of the vaults that are not among them,
-    such as items of lists. A key that is there twice gets a number. Comments are not read."""
+    """The ``!vault`` values of a YAML text by their keys, and the numbers (from 1) of the lines of further vaults, such
+    as items of lists. A key that is there already gets a number behind it: ``key-2``. Comments are left out."""
     text = text.replace("\r\n", "\n")
     lines = enumerate(text.split("\n"), start=1)
     left = {number for number, line in lines if _MARK in line and not line.lstrip().startswith("#")}
@@ -50,7 +50,7 @@ def inline_values(text: str) -> tuple[dict[str, bytes], list[int]]:
 
 
 def decrypt(content: bytes, password: bytes) -> bytes:
-    """The content of a vault. Raises VaultError."""
+    """The decrypted content of a vault. Raises VaultError."""
     header = _HEADER.match(content)
     if header is None:
         raise VaultError("no Ansible Vault of version 1.1 or 1.2")

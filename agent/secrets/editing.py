@@ -1,4 +1,4 @@
-"""A value in the person's editor: in a private file, in memory where the machine has a file system for that."""
+"""A value in the person's editor: in a private file, which lies in memory where the machine has a file system there."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _IN_MEMORY = "/dev/shm"  # noqa: S108  # a private folder is made in it
 
 
 def place_in_memory(environment: Mapping[str, str]) -> Path | None:
-    """A folder in memory in which this person may write; None where the machine has none."""
+    """The path of a file system in memory to which this person may write; None where the machine has none."""
     places = (environment.get("XDG_RUNTIME_DIR", ""), _IN_MEMORY)
     return next((Path(each) for each in places if each and os.access(each, os.W_OK | os.X_OK)), None)
 
 
 def edited(value: bytes, name: str, environment: Mapping[str, str], place: Path | None) -> bytes:
-    """What a person makes of ``value`` in $VISUAL or $EDITOR, in a private file below ``place`` (None: on a disk).
-    Raises UsageError where the editor fails."""
+    """Have a person edit ``value`` in $VISUAL or $EDITOR, and return the result. It lies in a private file below
+    ``place``; None: in the folder for temporary files. Raises UsageError where the editor fails or leaves no file."""
     command = _editor(environment)
     with _private_folder(place) as folder:
         path = folder / name.rpartition("/")[2]
@@ -57,8 +57,8 @@ def _editor(environment: Mapping[str, str]) -> list[str]:
 
 @contextmanager
 def _private_folder(place: Path | None) -> Iterator[Path]:
-    """A folder of this person's alone; wiped and removed at the end, whatever the editor has put there beside the
-    file."""
+    """Make a folder for this person alone. At the end, all files in it are wiped and removed, also those that the
+    editor wrote beside the value's."""
     folder = Path(tempfile.mkdtemp(prefix="hostwright-secret-", dir=place))
     try:
         yield folder
@@ -66,7 +66,7 @@ def _private_folder(place: Path | None) -> Iterator[Path]:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                with suppress(OSError):  # such as a file without the right to write: it is removed all the same
+                with suppress(OSError):  # a file that cannot be written is removed all the same
                     _wipe(path)
         shutil.rmtree(folder, ignore_errors=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)

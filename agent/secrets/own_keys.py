@@ -1,4 +1,4 @@
-"""The private keys of the person who runs a command: age identities and SSH keys, from files."""
+"""The private keys of the person who runs a command: age identities and SSH keys, read from files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DEFAULT_FILES = (
     ".ssh/id_ed25519",
     ".ssh/id_rsa",
 )
-"""Below the home; those that are there are tried in this order."""
+"""The usual files, below the home; those that are there are tried in this order."""
 
 KEY_LIMIT = 64 * 1024
 
 Ask = Callable[[str], str]
-"""Asks a person for a passphrase, without echo."""
+"""A function that shows a prompt and returns the passphrase that a person types, without echo."""
 
 
 class OwnKeys:
-    """``files``: identity files that a person named; none of them: the usual ones. ``ask``: None where nobody can be
-    asked."""
+    """A person's keys. ``files``: the identity files that the person named; empty: the usual ones below ``home`` (None:
+    the person's own). ``ask``: None where nobody can be asked for a passphrase."""
 
     def __init__(self, files: Sequence[Path], ask: Ask | None, home: Path | None = None) -> None:
         self._named = bool(files)
@@ -37,8 +37,9 @@ class OwnKeys:
         self._locked: list[tuple[Path, bytes]] = []
 
     def decrypt(self, content: bytes, what: str) -> bytes:
-        """The value of the age file ``content``; ``what`` names it. A key with a passphrase is asked for only where no
-        other fits. Raises InventoryError, UsageError."""
+        """The value of the age file ``content``, which errors call ``what``. A person is asked for passphrases only if
+        no key without one fits. Raises InventoryError where the file is damaged or no key fits, UsageError for a key
+        file that cannot be read or a wrong passphrase."""
         try:
             return age.decrypt(content, self._keys)
         except age.NotForUs:
@@ -61,7 +62,8 @@ class OwnKeys:
 
     @cached_property
     def _keys(self) -> list[age.Key]:
-        """Those that need no passphrase; the files of the others go to ``_locked``."""
+        """The keys that need no passphrase. The files of the others are put into ``_locked``. Raises UsageError where a
+        file that the person named has no key."""
         keys: list[age.Key] = []
         for path in self._files:
             try:

@@ -1,4 +1,4 @@
-"""The value of a secret that a provider holds, each asked for once in a process."""
+"""The values of secrets that providers hold. Each place is asked for once in a process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from agent.secrets.providers.vault import Vault
 from agent.system import core_dumps, mask
 
 Ask = Callable[[str, Mapping[str, Any]], "str | Mapping[str, Any]"]
-"""The value at a place, by settings: a text, or an object of several. Raises ProviderError."""
+"""A function that returns the value at a place, asked for by settings: a text, or an object of several values. Raises
+ProviderError."""
 
 
 class Providers:
-    """``credentials``: the folder with this host's own."""
+    """All providers that the agent knows. ``credentials``: the folder with this host's own credentials for them."""
 
     def __init__(self, credentials: Path) -> None:
         self._ask: dict[ProviderKind, Ask] = {
@@ -32,7 +33,8 @@ class Providers:
         self._values: dict[tuple[ProviderKind, str], str | Mapping[str, Any]] = {}
 
     def value(self, kind: ProviderKind, place: str, key: str, settings: Mapping[str, Any]) -> str:
-        """Raises ProviderError."""
+        """The text at ``place``, masked from then on. ``key``: the field of an object or of a text in JSON; empty: the
+        text as a whole. Raises ProviderError."""
         core_dumps.forbid()
         if (kind, place) not in self._values:
             self._values[kind, place] = self._ask[kind](place, settings)
@@ -57,8 +59,8 @@ def _part(value: str | Mapping[str, Any], place: str, key: str) -> str:
 
 
 def _text(found: str, place: str) -> str:
-    """``found``, in which surrogates stand for bytes that are no text. Raises ProviderError for others, which JSON can
-    write."""
+    """Return ``found``, in which surrogates may stand for bytes that are no text. Raises ProviderError for any other
+    surrogate: JSON can hold half of a pair."""
     try:
         found.encode(errors="surrogateescape")
     except UnicodeEncodeError:

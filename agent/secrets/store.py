@@ -27,7 +27,7 @@ VALUE_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One file: who reads it, by name, and what is wrong with that, a line each."""
+    """One secret file: the names of its readers, and what is wrong with it, a line each."""
 
     name: str
     readers: tuple[str, ...]
@@ -35,10 +35,11 @@ class Listed:
 
 
 class SecretStore:
-    """``root``: the config repo's folder, of which ``tree`` has the files."""
+    """The secret files of one inventory, with their readers and pins. ``root``: the config repo's folder; ``tree``: the
+    files in it."""
 
     def __init__(self, root: Path, tree: Tree, inventory: str) -> None:
-        """Raises InventoryError with every complaint about hosts, admins and lock.yaml."""
+        """Read hosts, identities, admins and lock.yaml. Raises InventoryError with every complaint about them."""
         source, complaints = open_source(tree, inventory), Complaints()
         groups = read_groups(source, complaints)  # not the variables: a vault among them is what `import` is for
         hosts = tuple(groups.hosts)
@@ -50,15 +51,19 @@ class SecretStore:
         complaints.raise_if_any()
 
     def read(self, name: str, keys: OwnKeys) -> bytes:
-        """The value of ``name``. Raises InventoryError, UsageError."""
+        """The value of the secret ``name``. Raises UsageError where there is none of that name, and what
+        ``OwnKeys.decrypt`` raises."""
         if name not in self.files.names:
             near = nearest(name, self.files.names, otherwise="`hostwright secret list` names them all")
             raise UsageError(f"there is no secret {name}", hint=near)
         return keys.decrypt(self.files.content(name), self._shown(name))
 
     def write(self, name: str, value: bytes) -> tuple[str, ...]:
-        """Makes ``value`` that of ``name``, for everybody who is to read it; returns their names. Raises
-        InventoryError, UsageError, OSError."""
+        """Write ``value`` as the secret ``name``, encrypted for everybody who is to read it. Returns their names.
+
+        Raises UsageError for a wrong name, a folder that is no group or host, or too large a value; InventoryError
+        where ``admins`` names nobody; OSError.
+        """
         if not NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no name of a secret", hint="write <group or host>/<name>")
         if len(value) > VALUE_LIMIT:
@@ -70,9 +75,9 @@ class SecretStore:
     def rekey(
         self, names: Sequence[str], keys: OwnKeys, *, everything: bool = False
     ) -> tuple[dict[str, str], list[HostwrightError]]:
-        """Makes files anew whose readers have changed: ``names``, or all that lock.yaml knows. A file that it does not
-        know could be another folder's secret, so a person has to name it. Returns a line for each, and the failures
-        of the others. Raises OSError."""
+        """Encrypt secrets anew whose readers have changed; with ``everything`` all. ``names``: these only; empty: all
+        that lock.yaml knows. A file that lock.yaml does not know could be another folder's secret, so a person has to
+        name it. Returns what was done, by name, and the failures. Raises OSError."""
         told: dict[str, str] = {}
         failures: list[HostwrightError] = []
         before = self.lock.secrets
@@ -97,7 +102,7 @@ class SecretStore:
         return told, failures
 
     def read_by(self, hosts: Sequence[str]) -> list[str]:
-        """The files that any of ``hosts`` may read, as lock.yaml knows them."""
+        """The names of the secrets that any of ``hosts`` may read. Files that lock.yaml does not know are left out."""
         return [
             name
             for name in self.files.names
@@ -118,14 +123,16 @@ class SecretStore:
         return Listed(name, tuple(self.recipients.of(readers).values()), wrong)
 
     def _is_behind(self, name: str) -> bool:
-        """Whether it was made for others than are to read it, as far as that is known."""
+        """True if lock.yaml does not know the file, or has other recipients for it than are to read it. False where its
+        folder is no group or host."""
         pin, readers = self.lock.secrets.get(name), self.files.readers(name.partition("/")[0])
         if readers is None:
             return False
         return pin is None or not is_known(self.files, name, pin) or pin.recipients != self.recipients.of(readers)
 
     def _require_ours(self, name: str, *, named: bool) -> None:
-        """Raises InventoryError for a file that may be the secret of others."""
+        """Raise InventoryError if the file may be a secret of others: if it is a copy, or is not ``named`` (by a person
+        or by lock.yaml)."""
         if copies := self.files.copies(name):
             problem, remedy = copied(copies)
             raise InventoryError(f"{self._shown(name)}: {problem}", hint=remedy)
@@ -137,7 +144,7 @@ class SecretStore:
             raise InventoryError(f"{self._shown(name)}: lock.yaml does not know this file", hint=remedy)
 
     def _after(self, pin: SecretPin, before: SecretPin | None) -> SecretPin:
-        """``pin`` of a file that has the value of ``before``: whoever left knows that value."""
+        """Return ``pin`` with those who left since ``before``: the value is the same, so they still know it."""
         known = {**before.left, **before.recipients} if before is not None else {}
         return replace(pin, left={who: name for who, name in known.items() if who not in pin.recipients})
 
@@ -156,7 +163,7 @@ class SecretStore:
         return SecretPin(hashlib.sha256(made).hexdigest(), wanted)
 
     def _require_admins(self, name: str) -> None:
-        """Raises InventoryError where no person is to read ``name``."""
+        """Raise InventoryError if ``admins`` names nobody: no person could read ``name`` again."""
         if not self.recipients.admins:
             raise InventoryError(
                 f"{self.folder.name}/{ADMINS_FILE} names nobody, so nobody could read {name} again",

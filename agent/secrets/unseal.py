@@ -1,4 +1,4 @@
-"""Unsealing: turns what stands for secrets into their values, on the host, in memory, on the way to the engine."""
+"""Unsealing: values of secrets put in place of their tokens, on the host, in memory, on the way to the engine."""
 
 from __future__ import annotations
 
@@ -30,17 +30,21 @@ NOT_ADMITTED = (
 
 _WORD = r"(?:[A-Za-z]*|(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})[0-9]{1,4}[a-z]{0,2}|[0-9]{1,3})"
 _NAME = re.compile(rf"(?=[A-Za-z_.-]){_WORD}(?:[_.-]{_WORD})*|[0-9]{{1,5}}|(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}")
-"""A key that says what its value is: an identifier, the name or IPv4 address of a host, a port. Digits stand together
-behind the letters of a word; in random text they seldom do."""
+"""A key of a mapping that is a name, not a secret: an identifier, the name or IPv4 address of a host, a port. In a name
+the digits of a word stand together behind its letters; in random text they seldom do."""
 
 REKEY = "run `hostwright secret rekey` in the config repo"
 UPDATE_KEYS = "add the host's line age1… to .sops.yaml and run `sops updatekeys` on the file"
 
 
 class Unsealer:
-    """``key`` gives the host's age identity; ``admitted`` says whether the newest trusted commit admits it with that.
-    ``repositories``: where other repositories' files lie; ``credentials``: this host's own, for providers. ``more``:
-    age identities that the host had before, or is to have: a commit may have been made for them."""
+    """A function that puts the values of secrets in place of their tokens.
+
+    ``key`` returns the host's age identity. ``admitted`` returns True for a recipient that the newest trusted commit
+    admits. ``repositories``: the folder of other repositories' files. ``credentials``: the folder of this host's
+    credentials for providers. ``more`` returns the age identities that the host had before, or is to have: the secrets
+    of a commit may be encrypted for these.
+    """
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class Unsealer:
         self._providers: Providers | None = None
 
     def __call__(self, value: Any, root: Path) -> Any:
-        """``value`` with its secrets put in; ``root`` is the folder of the commit's files. Raises Lacking."""
+        """Return ``value`` with its secrets put in. ``root``: the folder of the commit's files. Raises Lacking."""
         found = opened(value, lambda expression: self._evaluate(expression, root))
         if isinstance(value, Mapping):
             _remember(value, found)
@@ -123,9 +127,9 @@ class Unsealer:
         except LookupError:
             raise Lacking(f"{path} has no {'.'.join(key)}") from None
         if not key and isinstance(found, dict) and set(found) == {"data"}:
-            found = found["data"]  # of a binary file
+            found = found["data"]  # SOPS keeps the content of a binary file there
         found = found.decode(errors="surrogateescape") if isinstance(found, bytes) else found
-        _remember_all(found, keys=False)  # the repository has them in clear
+        _remember_all(found, keys=False)  # SOPS leaves keys in clear
         return found
 
     def _provided(self, name: str, place: str, key: str, settings: Mapping[str, Any]) -> str:
@@ -147,7 +151,8 @@ class Unsealer:
         return self._files[blob]
 
     def _opened(self, content: bytes, path: str, remedy: str = REKEY) -> bytes:
-        """The age file ``content``, of ``path``, opened with this host's key. Raises Lacking."""
+        """The decrypted content of an age file, by this host's keys. ``path`` and ``remedy`` are for the error. Raises
+        Lacking."""
         core_dumps.forbid()
         try:
             secret = self._key()
@@ -164,7 +169,8 @@ class Unsealer:
 
     @staticmethod
     def content(path: str, blob: str, root: Path) -> bytes:
-        """The file of the commit at ``path``, which is the blob that the digest was taken over. Raises Lacking."""
+        """The content of the commit's file at ``path``. Raises Lacking where it cannot be read, or is not the blob that
+        the digest was made of."""
         try:
             content = read_bounded(root / path, SECRET_LIMIT)
         except (OSError, ValueError) as error:
@@ -184,8 +190,8 @@ def _filtered(name: str, arguments: list[Any], named: Mapping[str, Any]) -> obje
 
 
 def _remember_all(value: object, *, keys: bool = True) -> None:
-    """Each text, number and bytes of ``value`` is a secret. So are the ``keys`` of mappings, but for those that are
-    names: all that is said would be full of masks for `web1` and `password`."""
+    """Mask each text, number and bytes in ``value`` from now on; with ``keys`` also the keys of mappings, except those
+    that are names: else every report would have masks in place of `web1` and `password`."""
     if isinstance(value, (str, float)) or (isinstance(value, int) and not isinstance(value, bool)):
         mask.remember(f"{value}")
     elif isinstance(value, bytes):
@@ -201,7 +207,7 @@ def _remember_all(value: object, *, keys: bool = True) -> None:
 
 
 def _remember(sealed: Any, found: Any) -> None:
-    """Each text of ``found`` that holds a secret is one as a whole."""
+    """Mask each text in ``found`` as a whole from now on, if a secret was put into it. ``sealed``: the value before."""
     if isinstance(sealed, str):
         if found != sealed:
             mask.remember(f"{found}", lines=False)

@@ -1,1 +1,1 @@
-"""Providers: servers that this host asks for the values of secrets, each by its documented HTTP API."""
+"""Providers: servers that this host asks for the values of secrets, each through its documented HTTP API."""

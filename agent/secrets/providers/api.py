@@ -1,4 +1,4 @@
-"""A question to a provider's API, and its answer in JSON."""
+"""Requests to a provider's API, and answers in JSON."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ TIMEOUT_S = 10.0
 _CREDENTIAL_LIMIT = 16 * 1024
 
 METADATA = "http://169.254.169.254"
-"""Where clouds tell a machine about itself, its credentials included; nobody else is reached there."""
+"""The address at which a cloud tells a machine about itself, its credentials included. It is reached from that machine
+only."""
 
 
 class ProviderError(Exception):
-    """A value cannot be had, and why."""
+    """The reason why a value cannot be had."""
 
 
 class Servers:
-    """Those of one provider. One that does not answer is not asked again."""
+    """The servers of one provider. A server that does not answer is not asked again."""
 
     def __init__(self) -> None:
         self._unreachable: dict[str, str] = {}
@@ -42,7 +43,8 @@ class Servers:
         method: str | None = None,
         direct: bool = False,
     ) -> http.Answer:
-        """Raises ProviderError."""
+        """Send a request; with ``direct``, by no proxy. Raises ProviderError where the server does not answer, or a
+        header cannot be sent."""
         server = urlsplit(url).netloc
         if not all(map(fits_header, headers.values())):
             raise ProviderError(f"the credentials for {server} hold what no HTTP header can")
@@ -54,25 +56,26 @@ class Servers:
         raise ProviderError(f"{server} does not answer: {self._unreachable[server]}")
 
     def secret(self, url: str, headers: Mapping[str, str], *keys: str, who: str, direct: bool = False) -> str:
-        """The text that ``keys`` lead to in the JSON object that ``who`` answers. Raises ProviderError."""
+        """The text that ``keys`` lead to in the JSON object that the server answers, masked from then on. ``who``: the
+        server's name in errors. Raises ProviderError."""
         found = text_at(document(self.ask(url, headers, direct=direct), who), *keys, who=who)
         mask.remember(found)
         return found
 
 
 def fits_header(text: str) -> bool:
-    """True for what an HTTP header can say: one line of ASCII."""
+    """True for a text that can stand in an HTTP header: one line of printable ASCII."""
     return text.isascii() and text.isprintable()
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON, with numbers as the texts that are written there. Raises ValueError and RecursionError."""
+    """Read JSON, with numbers as the texts that stand there. Raises ValueError and RecursionError."""
     return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
 
 
 def document(answer: http.Answer, who: str) -> dict[str, Any]:
-    """The JSON object that was answered. Raises ProviderError for another status than 200. What the server said of it
-    is not told: it may hold anything."""
+    """The JSON object in an answer. Raises ProviderError for a status other than 200 and for other JSON. The error does
+    not repeat the answer, which may hold anything, secrets included."""
     try:
         found = loads(answer.body) if answer.status == 200 else None
     except (ValueError, RecursionError):
@@ -89,7 +92,8 @@ def document(answer: http.Answer, who: str) -> dict[str, Any]:
 
 
 def text_at(found: Mapping[str, Any], *keys: str, who: str) -> str:
-    """The text that ``keys`` lead to. Raises ProviderError."""
+    """The text that ``keys`` lead to, one inside the other, in a JSON object. ``who``: its sender's name in the error.
+    Raises ProviderError where there is none."""
     value: Any = found
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -99,7 +103,7 @@ def text_at(found: Mapping[str, Any], *keys: str, who: str) -> str:
 
 
 def credential(path: Path) -> str | None:
-    """What the file says, without white space around; a secret from then on. None where there is no file. Raises
+    """The text of the file, without white space around it, masked from then on; None where there is no file. Raises
     ProviderError where it cannot be read, or somebody else can read or write it."""
     try:
         require_private(path)

@@ -30,7 +30,7 @@ _TOKEN_LIFE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Of an account. ``session``: the token that comes with keys of a role."""
+    """The keys of an AWS account or role. ``session``: the token that comes with a role's keys; None without one."""
 
     access: str
     secret: str = field(repr=False)
@@ -38,8 +38,8 @@ class Keys:
 
 
 class Aws:
-    """``credentials``: the folder that may hold ``aws-credentials``, in the form of AWS's own file; without it the
-    role of the instance counts."""
+    """AWS Secrets Manager. ``credentials``: the folder that may hold ``aws-credentials``, in the form of AWS's own
+    file; without that file the keys of the instance's role are used."""
 
     def __init__(self, credentials: Path, metadata: str = METADATA) -> None:
         self._credentials = credentials
@@ -47,7 +47,7 @@ class Aws:
         self._servers = Servers()
 
     def value(self, place: str, settings: Mapping[str, Any]) -> str:
-        """The current version of a secret. Raises ProviderError."""
+        """The current version of the secret at ``place``, an ARN or a name. Raises ProviderError."""
         arn = ARN.fullmatch(place)
         region = arn["region"] if arn else f"{settings.get('region')}"
         partition = arn["partition"] if arn else "aws-cn" if region.startswith("cn-") else "aws"
@@ -103,7 +103,7 @@ class Aws:
 
 
 def signed(url: str, body: bytes, region: str, keys: Keys, now: datetime.datetime) -> dict[str, str]:
-    """The headers of a GetSecretValue that ``keys`` sign. ``now`` in UTC."""
+    """The headers of a GetSecretValue request, signed with ``keys``. ``now``: in UTC."""
     moment = f"{now:%Y%m%dT%H%M%SZ}"
     headers = {
         "content-type": "application/x-amz-json-1.1",

@@ -17,7 +17,8 @@ DOMAIN = "https://{vault}.vault.azure.net"
 
 
 class Azure:
-    """``metadata`` and ``domain``: where the machine and key vaults are asked."""
+    """Azure Key Vault. ``metadata``: the URL of the machine's metadata; ``domain``: the URL of a key vault, with
+    ``{vault}`` for its name."""
 
     def __init__(self, metadata: str = METADATA, domain: str = DOMAIN) -> None:
         self._metadata = metadata
@@ -26,7 +27,7 @@ class Azure:
         self._token = cache(self._find_token)
 
     def value(self, place: str, settings: Mapping[str, Any]) -> str:
-        """A secret's value, the newest version unless ``place`` names one. Raises ProviderError."""
+        """The value of a secret: the newest version, unless ``place`` names one. Raises ProviderError."""
         vault, _, secret = place.partition("/")
         server = self._domain.format(vault=vault)
         headers = {"Authorization": f"Bearer {self._token(settings.get('client_id'))}"}

@@ -19,7 +19,7 @@ SERVER = "https://secretmanager.googleapis.com"
 
 
 class Google:
-    """``metadata`` and ``server``: where the machine and the secrets are asked."""
+    """Google Secret Manager. ``metadata``: the URL of the machine's metadata; ``server``: the URL of Secret Manager."""
 
     def __init__(self, metadata: str = METADATA, server: str = SERVER) -> None:
         self._metadata = metadata
@@ -27,7 +27,7 @@ class Google:
         self._server = server
 
     def value(self, place: str, settings: Mapping[str, Any]) -> str:
-        """A secret's value, the newest version unless ``place`` names one. Raises ProviderError."""
+        """The value of a secret: the newest version, unless ``place`` names one. Raises ProviderError."""
         del settings
         version = place if "/versions/" in place else f"{place}/versions/latest"
         url, headers = f"{self._server}/v1/{version}:access", {"Authorization": f"Bearer {self._token}"}

@@ -16,7 +16,8 @@ TOKEN, ROLE, SECRET = "vault-token", "vault-role-id", "vault-secret-id"
 
 
 class Vault:
-    """``credentials``: the folder with the file ``vault-token``, or ``vault-role-id`` and ``vault-secret-id``."""
+    """HashiCorp Vault or OpenBao. ``credentials``: the folder with the file ``vault-token``, or ``vault-role-id`` and
+    ``vault-secret-id``."""
 
     def __init__(self, credentials: Path) -> None:
         self._credentials = credentials
@@ -24,7 +25,7 @@ class Vault:
         self._token = cache(self._find_token)
 
     def value(self, place: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What lies at ``place``, of KV version 2 the newest version. Raises ProviderError."""
+        """The object at ``place``; in a KV engine of version 2, its newest version. Raises ProviderError."""
         address, namespace = settings["address"], settings.get("namespace")
         headers = {**_headers(namespace), "X-Vault-Token": self._token(address, namespace, settings["approle"])}
         answer = self._servers.ask(f"{address}/v1/{quote(place)}", headers)
@@ -48,7 +49,7 @@ class Vault:
             )
         body = json.dumps({"role_id": role, "secret_id": secret}).encode()
         answer = self._servers.ask(f"{address}/v1/auth/{quote(approle)}/login", _headers(namespace), body)
-        if answer.status == 400:  # its word for a wrong role or secret
+        if answer.status == 400:  # Vault answers so to a wrong role or secret
             raise ProviderError(f"{address} does not accept this host's {ROLE} and {SECRET}")
         token = text_at(document(answer, address), "auth", "client_token", who=address)
         mask.remember(token)
