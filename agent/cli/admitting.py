@@ -1,4 +1,4 @@
-"""Admitting hosts at a desk: their identities are written, and what they may read is made for them too."""
+"""The admission of hosts at a desk: their identities are written, and the secrets that they may read are re-keyed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from agent.system.folder import FolderTree
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """``changed``: the paths that a commit has to name. ``rekeyed``: secrets that the hosts can read from now on.
-    ``failures``: why they cannot read others yet."""
+    """The result of an admission. ``changed``: the paths that a commit has to name. ``rekeyed``: the secrets that the
+    hosts can read from now on. ``failures``: the reasons why they cannot read others yet."""
 
     changed: tuple[str, ...]
     rekeyed: tuple[str, ...]
@@ -31,8 +31,9 @@ class Admitted:
 def admit_hosts(
     output: Output, desk: Desk, identities: Mapping[str, bytes], *, commit: bool, keys: tuple[Path, ...] = ()
 ) -> Admitted:
-    """Write ``identities``, the content of ``<host>.pub`` by host, and re-key what these hosts may read; commit and
-    push it where ``commit`` says so. ``keys``: private keys of the person, none: the usual ones."""
+    """Write ``identities``, the content of ``<host>.pub`` by host, and re-key the secrets that these hosts may read;
+    with ``commit`` commit and push all that. ``keys``: files with private keys of the person; empty: the usual
+    files."""
     changed = [path for host, content in identities.items() if (path := _write(output, desk, host, content))]
     rekeyed, failures = _rekey(output, desk, tuple(identities), keys)
     if rekeyed:
@@ -46,7 +47,7 @@ def admit_hosts(
 
 
 def _write(output: Output, desk: Desk, host: str, content: bytes) -> str | None:
-    """Write one identity. Return its path, None where that is committed as it is."""
+    """Write one identity. Return its path, None if that is committed already with this content."""
     path = f"{desk.folder}/identities/{host}.pub"
     file = desk.root / path
     before = file.read_bytes() if file.is_file() else b""

@@ -1,4 +1,4 @@
-"""The agent's own files, as bootstrap.sh wants them on another machine: of a clone, or of an installed wheel."""
+"""The agent's own files, taken from a clone or an installed wheel, for bootstrap.sh on another machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BESIDE: Final = ("bootstrap.sh", "pyproject.toml", "requirements.txt", "README.m
 
 
 def bootstrap_script() -> bytes:
-    """bootstrap.sh as this installation has it."""
+    """The content of this installation's bootstrap.sh. Raises SettingsError if it is missing."""
     return _beside(Path(agent.__file__).parent, "bootstrap.sh").read_bytes()
 
 
 def write_bundle(file: IO[bytes], given: Mapping[str, bytes], wheelhouse: Path | None, *, level: int = 1) -> None:
-    """Write a tar archive of the agent's files, of ``given`` ones by their names, and of the ``wheelhouse``, at a
-    ``level`` of compression from 1 to 9."""
+    """Write a tar archive of the agent's files, of the ``given`` contents by name, and of the files in ``wheelhouse``.
+    ``level``: of compression, from 1 to 9. Raises SettingsError if a file is missing from this installation."""
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=level) as bundle:
         for name, path in _files():
             bundle.add(path, name, recursive=False, filter=_plain)
@@ -36,7 +36,7 @@ def write_bundle(file: IO[bytes], given: Mapping[str, bytes], wheelhouse: Path |
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Files only, as nobody's."""
+    """``entry`` as a file of root; None for anything but a file."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry if entry.isfile() else None

@@ -1,4 +1,4 @@
-"""Complaints as forges show them beside the lines of a merge request.
+"""Complaints in the forms that forges show beside the lines of a merge request.
 
 - GitHub's workflow commands: docs.github.com, "Workflow commands for GitHub Actions"; escaped as actions/toolkit does.
 - GitLab's Code Quality report: docs.gitlab.com, "Code Quality", "Code Quality report format".
@@ -23,7 +23,8 @@ from agent.system.mask import masked, masked_parts
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What services call a complaint. ``rule``: its name in Code Quality and SARIF; ``severity``: GitLab's word."""
+    """The names that services have for a kind of complaint. ``rule``: in Code Quality and SARIF. ``command``: GitHub's
+    workflow command, and SARIF's level. ``severity``: GitLab's. ``says``: SARIF's description."""
 
     rule: str
     command: str
@@ -37,7 +38,7 @@ HINT = Level("hint", "warning", "minor", "Probably not what was meant. Hosts app
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What `check` found. Hints keep no host from applying a commit."""
+    """The complaints of `check`. Hints keep no host from applying a commit."""
 
     mistakes: tuple[Complaint, ...]
     hints: tuple[Complaint, ...]
@@ -96,7 +97,7 @@ def sarif(findings: Findings) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Findings], str]] = {"github": github, "gitlab": gitlab, "sarif": sarif}
-"""By option of `check`: complaints as text for stdout."""
+"""The functions that make text for stdout of complaints, by option of `check`."""
 
 
 def _workflow_command(found: tuple[Level, Complaint]) -> str:
@@ -124,7 +125,7 @@ def _physical_location(complaint: Complaint) -> dict[str, Any]:
 
 
 def _fingerprinted(findings: Findings) -> Iterator[tuple[Level, Complaint, str]]:
-    """Each complaint with a name that stays when lines move, and that no other one of ``findings`` has."""
+    """Each complaint with a fingerprint that stays the same when lines move, and that no other complaint has."""
     seen = Counter[tuple[str, ...]]()
     for level, complaint in findings:
         what = (level.rule, complaint.position.file, complaint.path, complaint.problem)
@@ -133,7 +134,7 @@ def _fingerprinted(findings: Findings) -> Iterator[tuple[Level, Complaint, str]]
 
 
 def _unicode(text: str) -> str:
-    """``text`` with the bytes of a name that is not UTF-8 escaped, which no JSON can hold."""
+    """``text`` with bytes that are not UTF-8 escaped, because JSON cannot hold them: names of files may have some."""
     return text.encode(errors="backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""The config repo that an administrator's command is about, and the inventories in it."""
+"""The config repo of an administrator's command, and the inventories in it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ BEGIN = "`hostwright init DIR` makes a new one"
 
 @dataclass(frozen=True, slots=True)
 class ConfigRepo:
-    """What ``--repo`` and ``--inventory`` name. None: the folder around the current one; whatever is there."""
+    """The values of ``--repo`` and ``--inventory``. ``folder`` None: the config repo around the current folder.
+    ``inventory`` None: all inventories, or the only one."""
 
     folder: Path | None = None
     inventory: str | None = None
 
     @property
     def root(self) -> Path:
-        """``--repo``, or the nearest folder upwards that has ``inventories/``. Raises UsageError."""
+        """The folder that ``--repo`` names, else the nearest folder upwards that has ``inventories/``, else the current
+        folder. Raises UsageError if it does not exist."""
         if self.folder is not None:
             if not self.folder.is_dir():
                 raise UsageError(f"{self.folder} is not a folder")
@@ -34,15 +36,16 @@ class ConfigRepo:
         return next((folder for folder in (here, *here.parents) if _holds_inventories(folder)), here)
 
     def inventories(self, begin: str = BEGIN) -> list[str]:
-        """The inventory that is named, else all of them. Raises UsageError where there is none; ``begin`` is what to do
-        then."""
+        """The inventory that is named, else all of them. Raises UsageError if there is none, with ``begin`` in its
+        hint."""
         names = [self.inventory] if self.inventory else inventory_names(self.root)
         if not names:
             raise UsageError(f"{self.root} has no inventories", hint=f"{ELSEWHERE}; {begin}")
         return names
 
     def one_inventory(self, begin: str = BEGIN) -> str:
-        """The inventory that is named, else the only one. Raises UsageError with the choices, or as ``inventories``."""
+        """The inventory that is named, else the only one. Raises UsageError with the choices if there are several, or
+        if there is none."""
         names = self.inventories(begin)
         if len(names) == 1:
             return names[0]
@@ -52,7 +55,7 @@ class ConfigRepo:
 
 
 def inventory_names(root: Path) -> list[str]:
-    """The inventories of ``root``, sorted; none where it cannot be looked into."""
+    """The inventories of ``root``, sorted; none if this user may not look into it."""
     if not _holds_inventories(root):
         return []
     return sorted(entry.name for entry in (root / INVENTORIES).iterdir() if entry.is_dir())
@@ -61,5 +64,5 @@ def inventory_names(root: Path) -> list[str]:
 def _holds_inventories(folder: Path) -> bool:
     try:
         return (folder / INVENTORIES).is_dir()
-    except PermissionError:  # `sudo -u` and `su` leave people in folders of others
+    except PermissionError:  # after `sudo -u` or `su` the current folder may belong to somebody else
         return False

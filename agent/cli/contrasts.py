@@ -1,4 +1,4 @@
-"""What two commits want differently, as people read it: on a terminal, and in a merge request (Markdown)."""
+"""The differences between what two commits want, as text for a terminal, and as Markdown for a merge request."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from agent.domain.text import counted, plural, printable, some
 from agent.inventory.ansible.groups import ALL
 
 HOSTS_NAMED = 6
-"""Hosts named one by one, where no group has just these."""
+"""Hosts that are named one by one if no group has just these."""
 RESOURCES_NAMED = 12
-"""Added or removed resources of a deploy named one by one; more are counted."""
+"""Added or removed resources of a deploy that are named one by one; more are only counted."""
 DIFF_LINES = 40
 """Lines of the diff of one text."""
 VALUE_LIMIT = 120
@@ -28,7 +28,7 @@ _SIGNS = {Action.ADDED: "+", Action.CHANGED: "~", Action.REMOVED: "-"}
 
 
 def comparison_lines(found: Comparison, *, whole: bool = False) -> Iterator[str]:
-    """One inventory: a sum, then each set of hosts with what changes for it. ``whole``: shorten nothing."""
+    """The lines for one inventory: a sum, then each set of hosts with its changes. ``whole``: shorten nothing."""
     yield _sum(found)
     for hosts, shared in _by_hosts(found):
         yield f"{_called(hosts, found)}:"
@@ -38,7 +38,7 @@ def comparison_lines(found: Comparison, *, whole: bool = False) -> Iterator[str]
 
 
 def markdown(title: str, comparisons: Sequence[Comparison]) -> str:
-    """Comparisons as a comment on a merge request, cut where a forge would refuse it."""
+    """Comparisons as a comment on a merge request, cut before COMMENT_LIMIT."""
     parts = [f"### {_inline(title)}\n"]
     for found in comparisons:
         parts.append(f"\n{_inline(_sum(found))}\n")
@@ -95,7 +95,7 @@ def _untold_lines(found: Comparison) -> Iterator[str]:
 
 
 def _called(hosts: Sequence[str], found: Comparison) -> str:
-    """``webservers (4 hosts)``: the group that has just these hosts, else their names."""
+    """The group that has just these hosts, as in ``webservers (4 hosts)``, else their names."""
     these = frozenset(hosts)
     named = (name for name, members in found.groups.items() if members == these)
     group = min(named, key=lambda name: (name != ALL, len(name), name), default=None)
@@ -167,7 +167,7 @@ def _value(value: object) -> str:
 
 
 def _folded(summary: str, lines: Sequence[str]) -> str:
-    """A part of a comment that opens with a click. Nothing in it is obeyed as Markdown or HTML."""
+    """A part of a comment that opens with a click. Markdown and HTML in its texts have no effect."""
     text = "\n".join(lines)
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", text)), 3)
     return f"\n<details><summary>{_html(summary)}</summary>\n\n{fence}diff\n{text}\n{fence}\n\n</details>\n"
@@ -179,5 +179,5 @@ def _html(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Text outside of code: no markup of Markdown is left in it."""
+    """``text`` escaped for a place outside of code: its HTML and Markdown have no effect."""
     return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", _html(text))

@@ -1,5 +1,5 @@
-"""Where an administrator stands: a clone of the config repo, and one inventory in it. What a command changes there is
-judged as a whole, then written, then committed."""
+"""The desk of an administrator: a clone of the config repo, and one inventory in it. A command first checks its changes
+there as a whole, then writes and commits them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from agent.system.working_copy import WorkingCopy, working_copy
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """``tree``: the files of the next commit as they lie there. ``status_remote``: as fleet.yaml says it."""
+    """A clone and one inventory in it. ``tree``: the files of the next commit, as they are now. ``who``: the hosts of
+    the inventory. ``status_remote``: the value in fleet.yaml, a URL or ``same``."""
 
     root: Path
     copy: WorkingCopy
@@ -49,8 +50,9 @@ class Desk:
             )
 
     def require_committable(self) -> None:
-        """Raise SettingsError where a commit of what a command writes would not be what the command has judged: it
-        judges the files as they lie here. Identities may lie here uncommitted: they are what `enroll` leaves."""
+        """Raise SettingsError if a commit of a command's changes would hold other files than the command has checked:
+        it checks all files of the clone as they are now. Identities may be uncommitted, because `enroll` leaves them
+        so."""
         own_git.require_pushed(self.root)
         identities = f"{self.folder}/identities/"
         if changed := [path for path in self.copy.uncommitted if not path.startswith(identities)]:
@@ -61,7 +63,8 @@ class Desk:
 
 
 def desk_of(repo: ConfigRepo) -> Desk:
-    """Raises UsageError unless it is the top of a working copy, and InventoryError for what `check` complains about."""
+    """The desk of ``repo``. Raises UsageError unless that is the top of a working copy, InventoryError if `check` would
+    complain about the inventory."""
     root, inventory = repo.root, repo.one_inventory()
     copy = working_copy(root)
     if copy is None:
@@ -75,7 +78,8 @@ def desk_of(repo: ConfigRepo) -> Desk:
 
 
 def commit_or_tell(output: Output, desk: Desk, subject: str, changed: Sequence[str], *, commit: bool) -> None:
-    """Commit and push the paths ``changed`` where ``commit`` says so, else tell the person to."""
+    """Commit and push the paths ``changed`` with ``commit``; without it, tell the person to do so. Raises
+    SettingsError."""
     if changed and commit:
         output.say(f"committed and pushed {own_git.commit_and_push(desk.root, subject, *changed)[:12]}")
     elif changed:
@@ -84,7 +88,8 @@ def commit_or_tell(output: Output, desk: Desk, subject: str, changed: Sequence[s
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``files``: new contents by path from the top of the clone; None: the file goes."""
+    """New contents for files of a clone, not written yet. ``files``: contents by path from the top of the clone; None
+    removes the file."""
 
     desk: Desk
     files: Mapping[str, bytes | None]
@@ -99,7 +104,7 @@ class Draft:
             ) from error
 
     def write(self) -> list[str]:
-        """Write the files; return the paths that a commit of them has to name."""
+        """Write and remove the files. Return the paths that a commit has to name."""
         root, changed = self.desk.root, list[str]()
         for path, content in self.files.items():
             file = root / path

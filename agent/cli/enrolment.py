@@ -1,4 +1,4 @@
-"""Enrolling one host over SSH: the agent's files and bootstrap.sh go there, the host's public keys come back."""
+"""The enrolment of one host over SSH: the agent's files and bootstrap.sh go there, the host's public keys come back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOOTSTRAP_TIMEOUT_S = 3600.0
 SHORT_TIMEOUT_S = 120.0
 COMMAND_TIMEOUT_S = 120
 INSTALLED = (Exit.FINE, Exit.DEPLOY, Exit.UNHEALTHY, Exit.REPORT)
-"""Exit codes of bootstrap.sh with which the agent is there and goes on by itself."""
+"""Exit codes of bootstrap.sh after which the agent is installed and goes on by itself."""
 
 _UNPACK = 'umask 077; d=$(mktemp -d /root/hostwright-enroll.XXXXXX); cd "$d"; tar -xzf -; printf %s "$d"'
 _KEYS = """
@@ -38,7 +38,8 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What all hosts that are enrolled now are told. ``access``: by key that a host makes, ``read`` or ``write``."""
+    """The settings of all hosts that are enrolled together. ``access``: ``read`` or ``write``, by the name of each key
+    that a host makes. ``signers``: the content of trusted_signers; None: commits need no signature."""
 
     remote: str
     branch: str
@@ -51,7 +52,8 @@ class Following:
     wheelhouse: Path | None = None
 
     def options(self, folder: str, host: str, **more: str | None) -> bytes:
-        """What bootstrap.sh reads as ``--options``, with ``more``. Its files lie in ``folder`` on the host."""
+        """The content of the file ``--options`` of bootstrap.sh, with ``more`` options. ``folder``: the folder on the
+        host in which ``files`` lie."""
         told = {
             "repo": self.remote,
             "branch": self.branch,
@@ -75,7 +77,8 @@ class Following:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """One host as it was enrolled, or why it was not. ``identity``: the lines of its ``.pub`` file."""
+    """The result for one host. ``identity``: the lines of its ``.pub`` file. ``error``: the reason why it was not
+    enrolled."""
 
     host: str
     identity: str = ""
@@ -86,7 +89,8 @@ class Enrolled:
 def enroll_host(
     host: str, login: Login, ask: Ask | None, following: Following, tell: Callable[[str], None]
 ) -> Enrolled:
-    """Enroll the machine behind ``login`` as ``host``; ``tell`` gets each line of progress as it comes."""
+    """Enroll the machine behind ``login`` as ``host``. ``tell`` gets each line of progress as it comes. Raises
+    HostwrightError."""
     with logged_in(login, ask) as there:
         _make_keys(there, host, following, tell)
         tell("copying the agent")
@@ -95,7 +99,8 @@ def enroll_host(
 
 
 def _make_keys(there: SshHost, host: str, following: Following, tell: Callable[[str], None]) -> None:
-    """Have the host make its ssh keys for the remotes, and see to it that the forge knows them."""
+    """Have the host make its ssh keys for the remotes, and register them at the forge by the person's command. Raises
+    SettingsError, also if there is no command and the keys are new."""
     if not following.access:
         return
     argv = ["sh", "-euc", _KEYS, "sh", host, *following.access]
@@ -117,7 +122,8 @@ def _make_keys(there: SshHost, host: str, following: Following, tell: Callable[[
 
 
 def _register(command: str, host: str, access: str, key: str) -> None:
-    """Run the person's command with the host's name and ``read`` or ``write`` behind it, and the key as its input."""
+    """Run the person's command with two more arguments, the host's name and ``read`` or ``write``, and the public key
+    on stdin. Raises SettingsError."""
     argv = [*shlex.split(command), host, access]
     try:
         done = subprocess.run(
@@ -152,7 +158,7 @@ def _bootstrap(there: SshHost, host: str, following: Following, tell: Callable[[
 
 
 def _identity(there: SshHost, host: str) -> str:
-    """The lines that admit the host."""
+    """The lines that admit the host, asked of its agent. Raises SettingsError, SourceError."""
     argv = ["/usr/local/bin/hostwright", "--json", "identity"]
     done = _fine(there.run(argv, timeout_s=SHORT_TIMEOUT_S), "it does not tell its identity")
     try:
@@ -171,7 +177,8 @@ def _fine(done: Ran, what: str) -> Ran:
 
 
 def access_wanted(remotes: Mapping[str, str]) -> dict[str, str]:
-    """The keys that a host makes, for remotes reached by ssh. ``remotes``: ``config`` and ``status``, their URLs."""
+    """The access that each key of a host needs, ``read`` or ``write``, by the key's name; none for a remote that is not
+    reached by ssh. ``remotes``: the URLs of ``config`` and ``status``."""
     config, status = Remote.parse(remotes["config"]), Remote.parse(remotes["status"])
     if config.url == status.url:
         return {"deploy_key": "write"} if config.transport is Transport.SSH else {}

@@ -19,18 +19,18 @@ from agent.system.remote import without_password
 from agent.system.systemd import DAEMON_UNIT
 
 FIRST_CYCLE_TIMEOUT_S = 4 * 3600.0
-"""Somebody watches it and can stop it; this ends only what nobody watches any more."""
+"""Seconds. A person who watches the cycle can stop it earlier; this ends one that nobody watches."""
 
 
 def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -> int:
     """Run the first cycle, start the service, and return the exit code of that cycle.
 
-    If it is cut off before it changed anything, all is taken back. Else its changes stay, and so does the agent, which
-    can give them back.
+    If this is cut off after the cycle has changed something, ``kept`` keeps the agent, which can give that back. If it
+    is cut off before, ``kept`` takes everything back.
     """
     with Undo() as enabled:
         try:
-            # Enabled before the first cycle: should that be cut short by a reboot, the host goes on by itself.
+            # Enabled before the first cycle, so that the host goes on by itself if a reboot cuts the cycle short.
             if service and installation.enable():
                 enabled.callback(installation.stop_units, paths)
             code = run_agent("apply")
@@ -45,7 +45,8 @@ def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -
 
 
 def run_agent(command: str, *, verbose: bool = False) -> int:
-    """Run one of our commands in a process of its own, with our stdout and stderr. Return its exit code."""
+    """Run a command of hostwright in a process of its own, with this process's stdout and stderr. Return its exit code.
+    Raises SettingsError if it does not end within FIRST_CYCLE_TIMEOUT_S, Interrupted."""
     argv = (sys.executable, "-I", "-m", "agent", *(["--verbose"] if verbose else []), command)
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as child:
         try:

@@ -15,8 +15,8 @@ from agent.system.files import read_bounded
 
 
 def begin_ledger(packages_before: Path | None, paths: Paths, undo: Undo) -> None:
-    """Record the packages that came since ``packages_before`` was written (names, one a line, then ``+name`` for
-    each that was asked for). The first call also writes down the packages before all of them: the baseline.
+    """Record the packages that were installed after ``packages_before`` was written, a file of names, one a line, then
+    ``+name`` for each that was asked for. The first call also writes the baseline: the packages before these.
 
     Raises OSError, DeployError.
     """

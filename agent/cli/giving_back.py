@@ -1,7 +1,7 @@
-"""Giving back: the whole ledger, or one entry, by the engine that removes what has left Git.
+"""The giving back of the whole ledger, or of one entry, by the engine that removes resources which have left Git.
 
-What the agent created is taken away, with all that it wrote for itself; what it adopted becomes again what it was.
-What somebody changed since the agent left it so stays, and so do homes and folders with something in them.
+Things that the agent created are removed, with all that they wrote for themselves; things that it adopted get their old
+state back. A thing that somebody has changed after the agent stays, and so do homes and folders with something in them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORDS = {Fate.REMOVE: "removed", Fate.RESTORE: "given back", Fate.LEAVE: "left 
 
 
 def plan_uninstall(entries: Iterable[LedgerEntry]) -> list[Removal]:
-    """What would become of ``entries``, in the order in which it would happen. Looks, and changes nothing."""
+    """The removals that uninstalling would make of ``entries``, in their order. Nothing is changed."""
     found = [fate_before(entry) for entry in in_order(entries)]
     going = {each.entry.key for each in found if each.fate is Fate.REMOVE}
     for number, each in sorted(enumerate(found), key=lambda one: one[1].entry.name.count("/"), reverse=True):
@@ -33,20 +33,21 @@ def plan_uninstall(entries: Iterable[LedgerEntry]) -> list[Removal]:
 
 
 def counts(removals: Iterable[Removal]) -> list[str]:
-    """One line for each fate: how many of which kind."""
+    """A line for each fate: the number of things of each kind."""
     kinds = [(each.fate, each.entry.kind) for each in removals]
     told = ((word, counted(kind for met, kind in kinds if met is fate)) for fate, word in _WORDS.items())
     return [f"{word}: {what}" for word, what in told if what]
 
 
 def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, talk: Callable[[str], None]) -> Removals:
-    """Gives all of it back. Raises OSError where the ledger cannot be written."""
+    """Give ``entries`` back, and return what was done. Raises OSError if the ledger cannot be written."""
 
     def progress(fate: Fate, kind: str, number: int) -> None:
         if fate is Fate.REMOVE:
             talk(f"taking away {number} {plural(kind, number)}")
 
-    # All are judged before anything goes: a file without a block that has gone is not changed by a person.
+    # All fates are decided before anything is removed: else a file from which a block has just gone would count as
+    # changed by a person.
     removals = [fate_before(entry) for entry in in_order(entries)]
     if restored := counted(each.entry.kind for each in removals if each.fate is Fate.RESTORE):
         talk(f"giving back: {restored}")
@@ -54,7 +55,7 @@ def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, talk: Callable[[st
 
 
 def stays(found: Removals) -> list[str]:
-    """What stays by rule, a line each."""
+    """A line for each thing that stays by rule."""
     lines = [f"{each.entry.key}: {each.reason}" for each in found.done if each.reason]
     lines += [f"{key}: {reason}" for key, reason in found.refused.items()]
     removed = ((kind_named(each.entry.kind), each.entry) for each in found.done if each.fate is Fate.REMOVE)
@@ -62,14 +63,15 @@ def stays(found: Removals) -> list[str]:
 
 
 def complaints(found: Removals) -> list[str]:
-    """What went wrong, a line each."""
+    """A line for each thing that went wrong."""
     told = [f"it may still go by what has gone: {complaint}" for complaint in found.told.failed]
     failed = ((entry, failure.reason) for failure in found.failed for entry in failure.entries)
     return [*(f"{entry.key}: {reason.partition(chr(10))[0]}" for entry, reason in failed), *told]
 
 
 def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
-    """One entry, whoever changed it since. Raises DeployError with why it stays."""
+    """Give one entry back, also if somebody has changed the thing since. Raises DeployError with the reason if the
+    thing stays."""
     kind = kind_named(entry.kind)
     if kind is None:
         raise DeployError(f"nothing of the kind {entry.kind} can be given back")
@@ -93,10 +95,10 @@ def _may_hold_others(entry: LedgerEntry) -> bool:
 
 
 def _stays_filled(folder: str, going: Set[str]) -> bool:
-    """Whether something will be in it that is not the agent's, or stays."""
+    """True if ``folder`` holds anything but the things that are ``going`` too."""
     try:
         place = place_of(folder)
         names = place.names() if place is not None else []
     except (DeployError, OSError):
-        return False  # whoever removes it will say so
+        return False  # the removal itself will raise the error
     return any(going.isdisjoint(f"{kind}:{folder}/{name}" for kind in AT_A_PATH) for name in names)

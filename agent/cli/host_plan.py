@@ -1,4 +1,4 @@
-"""A plan of this host: made, told to people, and as a document for programs."""
+"""A plan of this host: the making of it, its text for people, and its document for programs."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def show(output: Output, told: HostPlan, *, diff: bool, calm: str) -> Reply:
 
 
 def warnings_of(told: HostPlan) -> list[str]:
-    """What policies warn of, a line each."""
+    """A line for each warning of policies."""
     return [f"warning: {message}" for message in told.warned]
 
 
 def errors_of(told: HostPlan) -> list[HostwrightError]:
-    """Why policies cannot be asked, and the deploys that cannot be planned."""
+    """The errors of a plan: policies that cannot be asked, and deploys that cannot be planned."""
     policies = told.planned.policies
     failure = policies.failure if policies is not None else None
     failed = [DeployError(f"{each.deploy} cannot be planned: {each.error}") for each in told.plan.deploys if each.error]
@@ -84,5 +84,5 @@ def document(told: HostPlan) -> dict[str, object]:
 
 def _deploy_document(deploy: DeployPlan) -> dict[str, object]:
     document: dict[str, object] = codec.to_plain(deploy)
-    del document["trace"]  # between the engine and the daemon
+    del document["trace"]  # only for the daemon
     return document

@@ -1,4 +1,4 @@
-"""The host of an inventory that this machine is, by its exact name."""
+"""The choice of the inventory and the host that this machine is, by exact names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.problems import ProblemKind
 
 LOCAL = "localhost"
 SHOWN = 5
-"""Names that a complaint lists; a fleet has thousands."""
+"""Names that an error lists; a fleet has thousands."""
 
 
 def own_names() -> tuple[str, ...]:
@@ -23,10 +23,8 @@ def own_names() -> tuple[str, ...]:
 
 
 def choose_host(known: Iterable[str], wanted: str | None, own: Sequence[str], where: str) -> str:
-    """The host of the inventory ``where`` that this machine is: ``wanted``, else the first of ``own`` that is known.
-
-    Raises InventoryError naming near ones.
-    """
+    """The host that this machine is: ``wanted``, else the first of the names ``own`` that is among the ``known`` hosts
+    of the inventory ``where``. Raises InventoryError, which lists similar names."""
     hosts = sorted(known)
     names = (wanted,) if wanted is not None else own
     for name in names:
@@ -43,7 +41,8 @@ def choose_host(known: Iterable[str], wanted: str | None, own: Sequence[str], wh
 
 
 def choose_inventory(known: Iterable[str], wanted: str | None) -> str:
-    """The inventory called ``wanted``; else ``local``, else the only one. Raises InventoryError listing them."""
+    """The inventory called ``wanted``; if that is None, ``local``, else the only one. Raises InventoryError, which
+    lists the ``known`` ones."""
     inventories = sorted(known)
     if wanted in inventories:
         return str(wanted)

@@ -1,4 +1,4 @@
-"""Signals of a person as an exception, so that a command can take back what it has begun."""
+"""Signals that end a command, turned into an exception, so that it can take back what it has begun."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Interrupted(HostwrightError):
 
 @contextmanager
 def interruptible(hint: str) -> Iterator[None]:
-    """Raise Interrupted inside at the first SIGHUP, SIGINT or SIGTERM; ignore later ones. What was ignored before stays
-    ignored (nohup)."""
+    """Raise Interrupted inside at the first SIGHUP, SIGINT or SIGTERM; ignore later ones. SIGHUP stays ignored if it
+    was (nohup)."""
 
     def interrupt(number: int, _: object) -> None:
         for each in watched:

@@ -1,4 +1,4 @@
-"""The way into a command and out of it: the values that it is called with, and its reply."""
+"""The call of a command: the values that its function gets, and the reply that it returns."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 APPLY_WAIT_S = 600.0
-"""How long a command waits for a running cycle; longer than most, shorter than a person's patience."""
+"""Seconds that a command waits for a running cycle: longer than most cycles take, shorter than a person's patience."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The end of a command: its data for programs, its exit code and the errors behind that, which people were told.
-    ``more``: keys beside the data. ``command``: its name for programs, where that is not its first word."""
+    """The end of a command: its data for programs, its exit code, and the errors behind that, which people have seen.
+    ``more``: keys beside the data. ``command``: its name for programs; empty: its first word."""
 
     data: Any
     exit: int = Exit.FINE
@@ -40,9 +40,8 @@ class Reply:
 
 
 class CliCommand(click.Command):
-    """A command whose function gets, of these, what it has a parameter for: ``output`` (the Output) and ``repo`` (the
-    ConfigRepo) of the common options, and ``paths``, on a host and for root alone. It returns a Reply, or just its
-    exit code."""
+    """A command whose function may have the parameters ``output`` (the Output), ``repo`` (the ConfigRepo), and
+    ``paths`` (the Paths, for root alone), and gets those that it has. It returns a Reply, or just its exit code."""
 
     def invoke(self, ctx: click.Context) -> int:
         output: Output = ctx.meta[OUTPUT]
@@ -59,7 +58,7 @@ class CliCommand(click.Command):
 
 
 class CliGroup(click.Group):
-    """Commands about one thing; one that may be called without a word behind it has ``show``, which that stands for."""
+    """Commands about one thing. Without a word behind it, a group with ``invoke_without_command`` runs its ``show``."""
 
     command_class = CliCommand
 
@@ -68,7 +67,8 @@ class CliGroup(click.Group):
 
 
 def until(duration: str | None, now: int) -> int | None:
-    """The end of ``duration`` (``4h``) from ``now`` on, None without one. Raises UsageError."""
+    """The end of ``duration``, such as ``4h``, from ``now`` on, both in seconds since the epoch; None if ``duration``
+    is None. Raises UsageError."""
     try:
         return None if duration is None else now + seconds(duration)
     except ValueError as error:
@@ -82,6 +82,6 @@ def require_root() -> None:
 
 
 def paths_of_root() -> Paths:
-    """Where the agent's files lie on this host. Raises UsageError unless root calls."""
+    """The paths of the agent's files on this host. Raises UsageError unless root calls."""
     require_root()
     return Paths()

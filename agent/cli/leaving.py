@@ -1,4 +1,4 @@
-"""What of a host goes at a desk when it leaves: its report on the status branch, its files in the clone."""
+"""The removal of a host at a desk when it leaves: of its report on the status branch, and of its files in the clone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BRANCH_DEADLINE_S = 120.0
 def take_out(
     output: Output, draft: Draft, host: str, subject: str, *, commit: bool, key: str | None = None
 ) -> dict[str, object]:
-    """Withdraw what ``host`` has on the status branch, write ``draft``, which is without it, and commit that or say
-    what to commit. Return what was done, for programs. ``key``: as ``_withdraw`` takes it."""
+    """Withdraw the report and requests of ``host`` from the status branch, write ``draft``, in which it is missing, and
+    commit that or tell what to commit. Return what was done, for programs. ``key``: as for ``_withdraw``."""
     _withdraw(output, draft.desk, host, key)
     changed = draft.write()
     commit_or_tell(output, draft.desk, subject, changed, commit=commit)
@@ -26,8 +26,8 @@ def take_out(
 
 
 def _withdraw(output: Output, desk: Desk, host: str, key: str | None) -> None:
-    """Take its report off the status branch, where it still is, and what was asked by its ``key``, by anybody without
-    one. A branch that cannot be had is told, no more."""
+    """Take the report of ``host`` off the status branch, and its requests: those of the public key ``key``, or if that
+    is None all. If the branch cannot be reached, the person is told so."""
     try:
         branch = view_of_repo(desk.root, desk.inventory).branch
         reports = branch.read(BRANCH_DEADLINE_S)
@@ -45,7 +45,7 @@ def _withdraw(output: Output, desk: Desk, host: str, key: str | None) -> None:
 
 
 def _tell_secrets(output: Output, desk: Desk, host: str) -> list[str]:
-    """Name the secrets whose values the host knows, by lock.yaml, and return them."""
+    """Show the secrets whose values the host knows by lock.yaml, and return their names."""
     pins = desk.lock.secrets.items()
     known = sorted(name for name, pin in pins if host in (*pin.recipients.values(), *pin.left.values()))
     for name in known:

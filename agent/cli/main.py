@@ -65,7 +65,7 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
 
 
 def _as_told(error: Exception, command: str) -> HostwrightError:
-    """The error for people: what to do where a disk refuses or a library is not installed; a bug for all else."""
+    """The error for people: a hint if a disk refuses or a library is not installed, else the report of a bug."""
     if isinstance(error, OSError):
         return host_io_error(error)
     library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""

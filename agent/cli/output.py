@@ -1,7 +1,7 @@
-"""What people and programs see: data on stdout, talk on stderr, one JSON envelope for every command.
+"""The output for people and programs: data on stdout, talk on stderr, one JSON envelope for every command.
 
-Nothing else writes to a terminal or uses rich, which is loaded only where something moves. All text is taken as text:
-nothing in it is markup, moves a cursor, or begins another row.
+Only this module writes to a terminal, and only it uses rich, which it loads only for a spinner or a bar. All text is
+escaped: none of it is markup, moves a cursor, or begins another row.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 ENVELOPE_VERSION = 1
 
 UNLIMITED_WIDTH = 100_000
-"""Columns; programs that read our tables line by line wrap nothing."""
+"""Columns of a stdout that is no terminal: programs read tables line by line, so nothing is wrapped."""
 
 _GAP = "  "
 _QUOTED = "  | "
 _NARROWEST = 20
-"""Columns that wrapped text gets at least, on any terminal."""
+"""The fewest columns to which text is wrapped, on any terminal."""
 
 Watch = Callable[[int, int | None], None]
-"""Takes the bytes received and, where that is known, of how many."""
+"""Called with the bytes that have come and the bytes of the whole, None if they are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A stream whose reader may leave. What is written after an error of the kind ``forgiven`` goes nowhere: the work
-    that is told of goes on, as an operation would be cut off where its callback raises."""
+    """A stream whose reader may leave. After an error of the type ``forgiven`` all further text is dropped: no error
+    must be raised in a callback, because it would cut off the operation that the text is about."""
 
     _file: TextIO
     _forgiven: type[OSError]
@@ -56,7 +56,7 @@ class _Told:
         return len(text)
 
     def write_bytes(self, data: bytes) -> None:
-        """``data`` as it is, behind all that was written before."""
+        """Write ``data`` unchanged, after all text that was written before."""
         self.flush()
         buffer = getattr(self._file, "buffer", None)
         if buffer is None:
@@ -84,7 +84,7 @@ class _Told:
 
 @dataclass(slots=True)
 class Spinner:
-    """One line that says what goes on now; nothing where there is no console."""
+    """One line that tells what is being done now; nothing without a console."""
 
     _console: Console | None
     _status: Status | None = None
@@ -108,7 +108,7 @@ class Spinner:
 
 
 class Output:
-    """Where a command's words go. With ``as_json`` stdout carries the envelope and nothing else."""
+    """The output of a command. With ``as_json`` only the envelope goes to stdout."""
 
     def __init__(
         self, as_json: bool = False, verbose: bool = False, *, out: TextIO | None = None, err: TextIO | None = None
@@ -119,13 +119,14 @@ class Output:
 
     @cached_property
     def _console(self) -> Console:
-        """rich's view of stderr. Once it exists, lines are printed by it: something may move there."""
+        """The console of rich on stderr. Once it exists, it prints all lines, because a spinner or a bar may be
+        there."""
         from rich.console import Console
 
         return Console(file=cast("TextIO", self._err), highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
-        """Talk: one line on stderr. Further lines of ``text`` are marked as quoted."""
+        """Write a line of talk to stderr. Further lines of ``text`` are marked as quoted."""
         self._talk(text, end="\n")
 
     def ask(self, question: str) -> bool:
@@ -142,17 +143,19 @@ class Output:
             self._err.flush()
 
     def show(self, *lines: str) -> None:
-        """Data for people. Further lines within one of ``lines`` are marked as quoted. Not printed with ``--json``."""
+        """Print data for people, but not with ``--json``. Further lines within one of ``lines`` are marked as
+        quoted."""
         if not self.as_json:
             self._out.write("".join(f"{fit(masked(line))}\n" for line in lines))
 
     def show_bytes(self, data: bytes) -> None:
-        """Data for programs, as it is: nothing is escaped or masked. Not printed with ``--json``."""
+        """Print data for programs, but not with ``--json``. Nothing is escaped or masked."""
         if not self.as_json:
             self._out.write_bytes(data)
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Data for people, a line for each row; only the last column wraps, where a terminal is narrow."""
+        """Print a table for people, but not with ``--json``: a line for each row. On a narrow terminal the last column
+        is wrapped."""
         if self.as_json:
             return
         lines = [tuple(map(escaped, row)) for row in (columns, *rows)]
@@ -174,7 +177,8 @@ class Output:
 
     @contextmanager
     def downloads(self) -> Iterator[Callable[[str], Watch]]:
-        """A bar for what is fetched now, gone when all is done; nothing where there is no terminal."""
+        """A function that takes the name of a download, shows a bar for it, and returns the bar's Watch. The bar is
+        gone at the end of the block; without a terminal there is none."""
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
@@ -196,7 +200,7 @@ class Output:
     def envelope(
         self, command: str, exit_code: int, data: Any, error: HostwrightError | None = None, **more: Any
     ) -> None:
-        """Data for programs, with ``--json`` only."""
+        """Print the envelope for programs, with ``--json`` only."""
         self.write(self.enveloped(command, exit_code, data, error, **more))
 
     def enveloped(
@@ -222,12 +226,12 @@ class Output:
         self._out.write(enveloped)
 
     def flush(self) -> None:
-        """Write out all that was said and shown. Raises OSError where stdout has a reader and cannot be written."""
+        """Write out all text so far. Raises OSError if stdout has a reader and cannot be written."""
         self._out.flush()
         self._err.flush()
 
     def problem(self, error: HostwrightError, *, hint: bool = True) -> None:
-        """A line for each thing that happened, and one of what to do (``hint``)."""
+        """Write the lines of ``error`` to stderr, and its hint in a line of its own, unless ``hint`` is False."""
         first, *more = error.lines
         for line in (f"hostwright: {first}", *more):
             self.say(line)
@@ -235,21 +239,21 @@ class Output:
             self.say(f"  → {error.hint}")
 
     def failure(self, command: str, error: HostwrightError) -> int:
-        """Tell of the error, to people and programs; return its exit code."""
+        """Write ``error`` for people and for programs, and return its exit code."""
         self.problem(error)
         self.envelope(command, int(error.exit), None, error)
         return int(error.exit)
 
 
 def fit(text: str) -> str:
-    """``text`` with its tabs as they are, and everything else that could move a cursor escaped. Its further lines begin
-    with a mark that no line of ours has: what a stranger wrote cannot pass for one."""
+    """``text`` with everything but tabs escaped that could move a cursor. Its further lines begin with a mark that no
+    line of hostwright has, so that a stranger's text cannot feign one."""
     lines = ["\t".join(escaped(part) for part in line.split("\t")) for line in text.rstrip("\n").split("\n")]
     return f"\n{_QUOTED}".join(lines)
 
 
 def json_text(document: Any, *, indent: int, sort_keys: bool = False) -> str:
-    """``document`` as JSON, with everything escaped that a terminal could obey."""
+    """``document`` as JSON, with everything escaped that could control a terminal."""
     lines = json.dumps(document, indent=indent, sort_keys=sort_keys, ensure_ascii=False).split("\n")
     return "\n".join(line if line.isprintable() else "".join(map(_json_escaped, line)) for line in lines)
 
@@ -257,23 +261,23 @@ def json_text(document: Any, *, indent: int, sort_keys: bool = False) -> str:
 def _json_escaped(character: str) -> str:
     if character.isprintable():
         return character
-    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]  # DEL is ASCII, and json leaves that
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]  # json does not escape DEL
 
 
 def _stream(file: TextIO) -> TextIO:
-    """``file``, set to escape what its locale cannot show."""
+    """``file``, set to escape characters that its encoding does not have."""
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(errors="backslashreplace")
     return file
 
 
 def error_document(error: HostwrightError) -> dict[str, Any]:
-    """An error as the envelope carries it."""
+    """The document of an error for the envelope."""
     return {**error.document(), **error.details()}
 
 
 def bug(error: Exception, trace: str) -> HostwrightError:
-    """An error that tells of a bug, with all that a report of it needs."""
+    """The error for a bug, with everything that a report of it needs."""
     return HostwrightError(
         f"this is a bug: {type(error).__name__}: {error}",
         kind=ProblemKind.BUG,

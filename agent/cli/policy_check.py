@@ -1,4 +1,4 @@
-"""What `hostwright check` says of policies: of the rules themselves, and what they say of each host's desired state."""
+"""The policies in `hostwright check`: mistakes in the rules, and their verdicts about each host's desired state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _DATA = (".json", ".yaml", ".yml")
 
 
 def sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
-    """The policies that hosts can be judged by; None where there are none, or something is wrong with them."""
+    """The policies by which hosts can be judged; None if there are none, or if they have a mistake, which is then among
+    ``complaints``."""
     for path in tree.paths(FOLDER):
         if path.lower().endswith(_RULES) and not path.endswith(_RULES):
             complaints.add(Position(path), (), "nobody reads this", f"call it {path[: -len(_RULES)]}{_RULES}")
@@ -57,7 +58,8 @@ def judge_hosts(
     complaints: Complaints,
     doubts: Complaints,
 ) -> None:
-    """Goes through all ``hosts``, complains of what the rules deny, and doubts what they warn of."""
+    """Judge all ``hosts``: add what the rules deny to ``complaints``, and what they warn of to ``doubts``. All of
+    ``hosts`` is read, also without policies."""
     waiting: deque[tuple[str, ConcreteDeploys]] = deque()
     inventory, otherwise = environment.inventory, Position(f"{INVENTORIES}/{environment.name}/{SITE_FILE}")
 
@@ -75,11 +77,11 @@ def judge_hosts(
                 doubts.add(*(_place(said, deploys) or (otherwise, ())), f"warning: {said.message}", "", host=host)
     except RegoError as error:
         _add(complaints, error, host=waiting[0][0])
-    deque(hosts, maxlen=0)  # whoever is not judged is read all the same
+    deque(hosts, maxlen=0)  # the caller needs all hosts read, also those that are not judged
 
 
 def _place(said: RuleMessage, deploys: ConcreteDeploys) -> tuple[Position, tuple[int | str, ...]] | None:
-    """The place in site.yaml of what a rule is about; None where it names nothing that there is."""
+    """The place in site.yaml of the resource or deploy that a rule's message names; None if there is no such one."""
     for deploy, concrete in deploys:
         resources = concrete.resources if concrete is not None else ()
         if said.resource and any(resource.key == said.resource for resource in resources):

@@ -1,5 +1,5 @@
-"""`hostwright plan HOST…`: at a desk, what the config repo as it lies there would change on hosts; and on each of them
-the answer to that.
+"""`hostwright plan HOST…`: the question at a desk, what its config repo as it is now would change on hosts, and the
+answer on each host.
 
 desk ─packed files→ ssh ─→ `hostwright internal preview` ─envelope→ desk
 """
@@ -33,7 +33,7 @@ from agent.system.packed_tree import packed
 from agent.system.ssh_host import Ask, Login, logged_in, person_at_terminal
 
 AT_ONCE = 16
-"""Hosts that are asked at the same time; sshd's of jump hosts take ten logins at once, and wait a little with more."""
+"""Hosts that are asked at once. The sshd of a jump host takes ten logins at once, and a little later the others."""
 TIMEOUT_S = 600.0
 PREVIEW = ("/usr/local/bin/hostwright", "internal", "preview")
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What one host answered, or why there is no answer."""
+    """The answer of one host, or the error in its place."""
 
     host: str
     document: Mapping[str, Any]
@@ -56,7 +56,8 @@ class Preview:
 
 
 def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> Reply:
-    """Ask all hosts that match, show what they say, those that say the same together, and sum it up."""
+    """Ask all hosts that match ``patterns``, show their plans, equal ones once, and then a line for each host. Raises
+    UsageError, InventoryError, SourceError."""
     desk = desk_of(repo)
     for line in unlike_the_commit(desk.copy):
         output.say(line)
@@ -88,7 +89,7 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
 
 
 def answer(paths: Paths) -> int:
-    """On the host: plan what comes on stdin, and print the envelope."""
+    """Plan the files that come on stdin, on the host itself, and print the envelope. Return the exit code."""
     from agent.cli.host_plan import document, errors_of, exit_of, warnings_of
     from agent.cli.show import plan_lines
     from agent.planning import plan_sent
@@ -103,7 +104,7 @@ def answer(paths: Paths) -> int:
 
 
 def login_of(who: Inventory, host: str, fingerprint: str | None = None) -> Login:
-    """Where a host of the inventory is logged in to: as Ansible reads it, else by its name."""
+    """The login for a host of the inventory: by Ansible's variables, else by the host's name."""
     said = who.vars(host)
     address, user, port = (said.get(f"ansible_{name}") for name in ("host", "user", "port"))
     return Login(
@@ -115,7 +116,8 @@ def login_of(who: Inventory, host: str, fingerprint: str | None = None) -> Login
 
 
 def asked_once(ask: Ask | None) -> Ask | None:
-    """``ask``, with one question at a time. What begins alike (``[sudo] password of ann on``) has one answer."""
+    """``ask`` for use by several threads: one question at a time, and one answer for questions that differ only behind
+    " on ", as in ``[sudo] password of ann on web1``."""
     lock, known = threading.Lock(), dict[str, str]()
 
     def once(question: str) -> str:
@@ -132,8 +134,8 @@ def asked_once(ask: Ask | None) -> Ask | None:
 def in_parallel(
     output: Output, hosts: Sequence[str], do: Callable[[str], T], failed: Callable[[str, HostwrightError], T]
 ) -> list[T]:
-    """What ``do`` returns for each host, or ``failed`` for the error that it raises. A terminal shows how many are
-    left."""
+    """The results of ``do`` for each host, in order, or those of ``failed`` for the error that it raised. A terminal
+    shows the hosts that are left."""
     spinner, done = output.spinner(), dict[str, T]()
     with ThreadPoolExecutor(min(len(hosts), AT_ONCE)) as pool:
         running = {pool.submit(do, host): host for host in hosts}
@@ -167,7 +169,7 @@ def _asked(host: str, login: Login, ask: Ask | None, pack: bytes) -> Preview:
 
 
 def _problem(host: str, error: Mapping[str, Any], code: Exit) -> HostwrightError:
-    """What a host said, as an error here."""
+    """The error that a host answered, as one of this command."""
     message, hint = (printable(f"{error.get(name) or ''}", 2000) for name in ("message", "hint"))
     if "No such command" in message or "internal" in message:
         hint = "the agent there is older than this command: upgrade it"

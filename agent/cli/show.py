@@ -1,4 +1,4 @@
-"""Plans and cycles as people read them."""
+"""Plans and cycles as text for people."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _FATES = {
 }
 
 DIFF_HEAD = 3
-"""Lines before the first one of a file: two names, and where it begins."""
+"""Lines of a diff before the first line of the file: two names, and the line where it begins."""
 NEW_LINES = 5
-"""Lines shown of a new file: enough to know it by."""
+"""Lines that are shown of a new file: enough to recognise it."""
 
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
@@ -40,8 +40,9 @@ def plan_lines(
     calm: str,
     whole: bool = False,
 ) -> Iterator[str]:
-    """A plan as lines: a sum, or ``calm``; then each change with its cause, its diff below it, what is to go, and for
-    what it waits (``holds``, by deploy). Of a file that is new only the beginning, where not ``whole``."""
+    """The lines of a plan: a sum, or ``calm`` if nothing is to be done; each change with its cause, and with ``diff``
+    the diff below it; the ``holds``, which are given by deploy; the removals. Of a new file only the beginning is
+    shown, unless ``whole``."""
     waiting = {name: hold for name, hold in holds.items() if hold != NOT_IDEMPOTENT}  # its sign says that
     yield _sum_of_plan(plan, leaving, calm)
     for deploy in plan.deploys:
@@ -51,7 +52,7 @@ def plan_lines(
 
 
 def _sum_of_plan(plan: Plan, leaving: Leaving, calm: str) -> str:
-    """``3 intended, 1 drift (commit 81f2340dd94a): 2 packages, 2 files``"""
+    """The sum of a plan, as in ``3 intended, 1 drift (commit 81f2340dd94a): 2 packages, 2 files``."""
     if plan.in_sync and not leaving.due:
         return f"{calm} {plan.commit[:12]}"
     counts = {cause.value: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
@@ -68,7 +69,7 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: b
         yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
     if deploy.unknown is not None:
         why = "unknown until applied" if deploy.waits is None else "waits for a secret"
-        known = hold is not None and hold == deploy.waits  # its reason stands below, once for all deploys
+        known = hold is not None and hold == deploy.waits  # its reason is shown below, once for all deploys
         yield _held(f"? {deploy.deploy}: {why}{'' if known else f': {deploy.unknown}'}", hold)
     for change in deploy.changes:
         yield _held(change_line(change), hold or change.waits)
@@ -85,7 +86,8 @@ def _shortened(lines: Sequence[str]) -> Sequence[str]:
 
 
 def leaving_lines(leaving: Leaving) -> Iterator[str]:
-    """``- file:/etc/motd: remove, left Git  [files]``, and what is run for deploys that have left."""
+    """The lines for removals, such as ``- file:/etc/motd: remove, left Git  [files]``, and for the scripts of deploys
+    that have left Git."""
     for departure in leaving.departures:
         what = f"{departure.deploy}: run {departure.on_remove.source}, left Git"
         yield _held(f"- {what}  [{departure.deploy}]", departure.hold)
@@ -106,7 +108,8 @@ def _held(line: str, hold: Hold | None) -> str:
 
 
 def change_line(change: Change) -> str:
-    """``~ file:/etc/motd: write content  [drift, files]``: what changes, how, why, and which deploy wants it."""
+    """The line for a change, such as ``~ file:/etc/motd: write content  [drift, files]``: the resource, the operation,
+    the cause and the deploy."""
     what = f"{change.resource}: {change.wanted.operation}"
     why = f"{change.cause.value}, {change.set_off}" if change.set_off else change.cause.value
     return f"{_SIGNS[change.cause]} {what}  [{why}, {change.deploy}]"
@@ -119,7 +122,7 @@ def newest_line(sha: str, why: str) -> str:
 
 
 class AccountView:
-    """Shows a cycle while it runs, with a spinner on a terminal, and sums it up when it has ended."""
+    """The view of a cycle for people: its progress, with a spinner on a terminal, and its sum at the end."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -127,7 +130,7 @@ class AccountView:
         self.progress = Progress(started=self._started, operated=self._operated, settling=self._settling)
 
     def conclude(self, account: Account) -> None:
-        """Show what the cycle did, one thing a line, problems last."""
+        """Show what the cycle did, a line for each thing, with the problems last."""
         self._spinner.stop()
         say = self._output.say
         if account.trusted is not None:
@@ -170,7 +173,8 @@ class AccountView:
 
 
 def _held_lines(permitted: PermittedPlan) -> Iterator[str]:
-    """What is held and why; of deploys whose changes are not known ``app, motd wait: the reason``."""
+    """The lines for held changes with their reasons, and for held deploys without known changes, such as ``app, motd
+    wait: the reason``."""
     for held in permitted.held:
         yield f"{change_line(held.change)}, held: {held.hold.told}"
     waiting: dict[Hold, list[str]] = {}
@@ -192,7 +196,7 @@ def _ending_lines(account: Account) -> Iterator[str]:
 
 
 def _sum(account: Account) -> str:
-    """``3 changes, 1 removed``."""
+    """The sum of what a cycle did, such as ``3 changes, 1 removed``."""
     done = len(account.outcome.changed)
     pruned = account.pruned or Pruned()
     removed = sum(1 for removal in pruned.done if removal.fate is Fate.REMOVE)

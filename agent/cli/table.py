@@ -45,22 +45,22 @@ SECTIONS = {
 }
 
 SETUP = "setup"
-"""Its own options have the names of common ones."""
+"""The command whose own options have the names of common ones."""
 
 HIDDEN = (SETUP, "internal")
 
 EVERYWHERE = {"--json": False, "-v": False, "--verbose": False, "--repo": True, "--inventory": True}
-"""The options of every command. True: takes a value."""
+"""The common options, which every command takes. True: it takes a value."""
 
 
 def load_command(name: str) -> click.Command:
-    """The command ``name``: what ``agent.cli.commands.<name>`` calls by the same name."""
+    """The command called ``name`` in the module ``agent.cli.commands.<name>``."""
     command: click.Command = getattr(import_module(f"agent.cli.commands.{name}"), name)
     return command
 
 
 class CommandTable(click.Group):
-    """A group of commands that loads only the one that runs. The common options may stand behind it too."""
+    """A group of commands that loads only the one that runs. The common options may also stand behind the command."""
 
     def __init__(self, **more: Any) -> None:
         shown = [click.Command(name, help=line) for lines in SECTIONS.values() for name, line in lines.items()]

@@ -1,4 +1,4 @@
-"""compose: turns the account of a cycle into the report that others read. Pure."""
+"""compose: the report of a cycle, made from its account. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from agent.domain.text import some
 EVENTS_TOLD = 20
 
 Section = dict[str, Any]
-"""A part of the report, as its class takes it."""
+"""A part of the report, as its class is made from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The size of a report: ``items`` of each long list, ``text`` characters of one message, ``problem`` characters
-    of a problem's."""
+    """Bounds of a report. ``items``: of each long list. ``text``: characters of one text. ``problem``: characters of a
+    text in a problem."""
 
     items: int
     text: int
@@ -39,19 +39,20 @@ class Bounds:
 
 
 REPORT_BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80))
-"""The first with which a report is not longer than readers take: what says less is better than what nobody reads."""
+"""The bounds to try, the widest first, until the report is no longer than readers take."""
 _LONG_LISTS = frozenset({"changes", "holds", "problems", "prune_held", "orphaned", "released"}) | frozenset(
     {"not_idempotent", "complaints", "notes", "failed_units"}
 )
-"""The fields whose end is left out where there is too much of them."""
+"""The fields that are cut to ``items``."""
 _MOMENTS = frozenset({"at", "next_due", "until"})
-"""The fields that become the nearest moment that readers take: a clock, or a document from before a disk failed, may
-say anything."""
+"""The fields that are set to the nearest moment that readers take. A wrong clock or a damaged document may have put any
+number there."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportMeta:
-    """The parts of a report that no cycle makes: who sends it, when, and when the next one is due."""
+    """The parts of a report that do not come from a cycle: the host, the time, and when the next report is due, in
+    seconds since the epoch."""
 
     host: str
     inventory: str
@@ -60,13 +61,13 @@ class ReportMeta:
     at: int
     next_due: int
     bad: tuple[str, ...] = ()
-    """Digests that this host does not aim at again."""
+    """The digests that this host does not aim at again."""
     counts: bool = True
-    """Whether it says how many lines a change adds and removes."""
+    """True if the report tells how many lines a change adds and removes."""
 
 
 def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[Event], meta: ReportMeta) -> Report:
-    """The report of ``account``; ``applied`` is what the host remembers after it. Never longer than REPORT_LIMIT."""
+    """The report of ``account``, of at most REPORT_LIMIT bytes. ``applied``: the memory of the host after the cycle."""
     whole = _sections(account, applied, tuple(events), meta)
     names = {"host": meta.host, "inventory": meta.inventory, "agent_version": meta.agent_version, "phase": phase}
     reports = (codec.from_plain(names | _bounded(whole, bounds, bounds.text), Report) for bounds in REPORT_BOUNDS)
@@ -77,7 +78,7 @@ def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[E
 
 
 def _sections(account: Account, applied: Applied, events: Sequence[Event], meta: ReportMeta) -> Section:
-    """All but the names, of any length."""
+    """All fields of the report but the names and the phase, not cut yet."""
     changes = [change for planned in account.planned for change in planned.changes]
     pruned = account.pruned or Pruned()
     return {
@@ -115,8 +116,8 @@ def _sections(account: Account, applied: Applied, events: Sequence[Event], meta:
 
 
 def _bounded(value: Any, bounds: Bounds, text: int) -> Any:
-    """``value`` with no text longer than ``text`` characters, and all of it Unicode: names of files on a host need not
-    be."""
+    """``value`` with lists and texts cut to ``bounds``, and bytes that are not UTF-8 escaped: names of files may have
+    some. ``text``: characters of one text."""
     if isinstance(value, str):
         short = value if len(value) <= text else f"{value[: text - 1]}…"
         return short.encode(errors="backslashreplace").decode()
@@ -205,7 +206,7 @@ def _hold(account: Account, deploy: str) -> Hold | None:
 
 
 def _holds(account: Account) -> list[Section]:
-    """Each hold once, with the deploys that wait for it, where it is not on all of them."""
+    """Each hold once, with the names of the deploys that wait for it, unless it holds the whole commit."""
     held: dict[Hold, list[str]] = {} if account.hold is None else {account.hold: []}
     if account.permitted is not None:
         for name, hold in account.permitted.deploy_holds.items():
@@ -230,13 +231,14 @@ def _resource(entry: LedgerEntry, reason: str) -> Section:
 
 
 def _taken(part: Any, value: object) -> Section:
-    """The part of the report whose fields are called as those of ``value``."""
+    """The section for the class ``part``: its fields, with the values of the same fields of ``value``."""
     found = {field.name: getattr(value, field.name) for field in fields(part)}
     return {name: _taken(type(item), item) if is_dataclass(item) else item for name, item in found.items()}
 
 
 def _headline(event: Event) -> str:
-    """An event in one line. Output of a command stays on the host, but for the line that says why."""
+    """An event in one line, the first of its message. The other lines, such as output of a command, stay on the
+    host."""
     first = event.message.partition("\n")[0]
     return f"{event.resource}: {first}" if event.resource else first
 

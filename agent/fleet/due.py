@@ -1,7 +1,7 @@
-"""When a host sends its report: news at once, all-is-well in its slot, and a heartbeat. Pure.
+"""The moment at which a host sends its report: news at once, all-is-well in its slot, and a heartbeat. Pure.
 
-A branch takes a few pushes a second at best, a forge asks for a few a minute. So what can wait is spread over the
-time that the whole fleet needs at the pace that fleet.yaml allows.
+A branch takes a few pushes a second at best, and a forge may ask for a few a minute. So reports that can wait are
+spread over the time that the whole fleet needs at the pace that fleet.yaml allows.
 """
 
 from __future__ import annotations
@@ -13,39 +13,41 @@ from agent.domain.report import Report
 from agent.domain.status import all_is_well
 
 SHORTEST_HEARTBEAT_S = 30 * 60
-"""An hour of silence is then two missed reports; more often would be noise in a history that people read."""
+"""Seconds: two missed reports are then an hour of silence. More reports would be noise in a history that people
+read."""
 
 LATE_S = 15 * 60
-"""Added to the heartbeat before a host counts as silent: one slow cycle is no news."""
+"""Seconds that are added to the heartbeat before a host counts as silent: one slow cycle is no news."""
 
 
 def heartbeat_s(hosts: int, pushes_per_minute: int) -> int:
-    """Seconds between two reports of a host that has nothing to say: half an hour, or what the fleet needs."""
+    """The seconds between two reports of a host without news: half an hour, or the fleet's window if that is longer."""
     return max(SHORTEST_HEARTBEAT_S, window_s(hosts, pushes_per_minute))
 
 
 def window_s(hosts: int, pushes_per_minute: int) -> int:
-    """Seconds over which a fleet spreads what can wait: 0 where all of it fits into one minute."""
+    """The seconds over which a fleet spreads reports that can wait: 0 if all of them fit into one minute."""
     pace = max(1, pushes_per_minute)
     return 0 if hosts <= pace else -(-hosts * 60 // pace)
 
 
 def lately(at: int, now: int, fleet: FleetSettings) -> bool:
-    """True if a host of this fleet would have reported again between the two moments."""
+    """True if the moments, in seconds since the epoch, are no further apart than two heartbeats of this fleet and
+    LATE_S."""
     return abs(now - at) <= 2 * heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S
 
 
 def slot_s(host: str, commit: str, window: int) -> int:
-    """This host's place in the window after this commit, in seconds; another one after the next commit."""
+    """The seconds from the beginning of ``window`` to this host's slot in it, which differs from commit to commit."""
     drawn = int.from_bytes(hashlib.sha256(f"{host}\0{commit}".encode()).digest()[:8], "big")
     return drawn % window if window > 0 else 0
 
 
 def next_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> int:
-    """Return the moment from which on ``current`` is to be sent, if it stays as it is (seconds since the epoch).
+    """The moment from which on ``current`` is to be sent, if it stays as it is, in seconds since the epoch.
 
-    At once: the first, any change of what a person would want to know, and after a clock that went back. In the
-    slot: a host that was and is well, and is on another commit. Else: once every ``heartbeat`` seconds.
+    At once: the first report, news, and any report after the clock went back. In the slot: the report of a host that
+    was and is well, and is on another commit. Else ``heartbeat`` seconds after the last report.
     """
     if last_sent is None or now < last_sent.at:
         return now
@@ -59,7 +61,7 @@ def next_send(current: Report, last_sent: Report | None, *, now: int, heartbeat:
 
 
 def _news(report: Report) -> tuple[object, ...]:
-    """The parts of a report that differ when something happened, and not when only time went by."""
+    """The parts of a report that change when something happens, but not with time alone."""
     health = report.health
     return (
         report.inventory,

@@ -1,7 +1,7 @@
-"""What lies on the status branch to what may be believed of it.
+"""The reports on the status branch, read and judged.
 
-Everybody who may push can put anything there. So nothing here raises for what it reads: whatever is wrong becomes a
-``HostStatus`` that says so, and everything is bounded.
+Everybody who may push can put anything there. So no function here raises an error for the content of a document: a
+wrong one becomes a ``HostStatus`` that tells why, and everything is bounded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from agent.system import sshsig
 from agent.system.git_branch import Branch, BranchFile
 
 MANY = 1000
-"""Reports from which on it pays to load pydantic: it reads one in a quarter of the time."""
+"""Reports from which on pydantic is loaded: it reads one in a quarter of the time."""
 
 TOTAL_LIMIT = 512 * 1024 * 1024
-"""Bytes of all reports together that one reader takes into memory; 10,000 full ones of 50 KB."""
+"""Bytes of all reports together that one reader takes into memory: 10,000 full ones of 50 KB."""
 
 
 def found_on(branch: Branch, commit: str | None) -> tuple[RawDocument, ...]:
-    """Every report of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
+    """Every report of a commit that is in the cache, sorted by path. Raises only what ``Branch`` raises."""
     files = {file.path: file for file in branch.files(commit, HOSTS)}
     return read_documents(branch, files, documents(files), REPORT_LIMIT)
 
@@ -48,8 +48,8 @@ def documents(files: Mapping[str, BranchFile]) -> list[str]:
 def read_documents(
     branch: Branch, files: Mapping[str, BranchFile], paths: Sequence[str], limit: int
 ) -> tuple[RawDocument, ...]:
-    """The documents at ``paths`` with their signatures. A content of more than ``limit`` bytes is left out, and so is
-    what would be too much of all together. Raises what ``Branch`` raises, no more."""
+    """The documents at ``paths`` with their signatures. A document of more than ``limit`` bytes, or beyond TOTAL_LIMIT
+    for all together, has no content but a flaw. Raises only what ``Branch`` raises."""
     readable: list[BranchFile] = []
     left = TOTAL_LIMIT
     for path in paths:
@@ -67,14 +67,14 @@ def read_documents(
 
 
 def parse(document: bytes) -> Report:
-    """A report that anybody may have written. Raises ValueError with what is wrong."""
+    """The report in ``document``, which anybody may have written. Raises ValueError with the reason."""
     if len(document) > REPORT_LIMIT:
         raise ValueError(f"larger than {REPORT_LIMIT} bytes")
     return from_plain(plain_json(document), Report)
 
 
 def _reader_of(count: int) -> Callable[[bytes], Report]:
-    """``parse``, the faster the more reports there are."""
+    """A function like ``parse``, which is faster if ``count`` reports are MANY or more."""
     if count < MANY:
         return parse
     from pydantic import TypeAdapter
@@ -85,7 +85,7 @@ def _reader_of(count: int) -> Callable[[bytes], Report]:
         with suppress(ValueError):
             if len(document) <= REPORT_LIMIT:
                 return reports.validate_json(document, strict=True)
-        return parse(document)  # which says what is wrong
+        return parse(document)  # its error tells the reason
 
     return read
 
@@ -96,8 +96,9 @@ def judge(
     seen: Mapping[str, int],
     read: Callable[[bytes], Report] = parse,
 ) -> HostStatus:
-    """One report judged. ``identities``: host → line of its public key, from the newest trusted config commit.
-    ``seen``: host → highest sequence that this reader verified before; a lower one is a replay."""
+    """The status of the host whose report ``found`` is. ``identities``: the line of each host's public key, from the
+    newest trusted config commit. ``seen``: the highest sequence of each host that this reader verified before; a lower
+    one is a replay."""
     host = host_of(found.path)
     if host is None:
         name = printable(found.path)
@@ -140,7 +141,8 @@ def judge_all(
     seen: Mapping[str, int] | None = None,
     hosts: Collection[str] = (),
 ) -> tuple[HostStatus, ...]:
-    """Every host that reported, is admitted, or is one of ``hosts`` (those of the inventory), sorted by name."""
+    """The status of every host that reported, is admitted, or is one of ``hosts``, those of the inventory, sorted by
+    name."""
     known = seen or {}
     found = tuple(found)
     read = _reader_of(len(found))
@@ -160,13 +162,14 @@ def _silence(host: str, identities: Mapping[str, str], seen: Mapping[str, int]) 
 
 
 def belongs(status: HostStatus, identities: Mapping[str, str], hosts: Collection[str] | None) -> bool:
-    """True if ``status`` is of this fleet: of a host in the inventory or admitted to it, or at a place that is no
-    host's. Else it is what a retired host left behind, or another inventory's. ``hosts`` None: nobody knows."""
+    """True if ``status`` belongs to this fleet: its host is in the inventory or admitted to it, or it is at a path that
+    belongs to no host. Other reports are from retired hosts or other inventories. ``hosts`` None: the hosts of the
+    inventory are unknown, and every status belongs."""
     return hosts is None or status.host in hosts or status.host in identities or host_of(status.path) is None
 
 
 def now_seen(statuses: Sequence[HostStatus], seen: Mapping[str, int]) -> Mapping[str, int]:
-    """``seen`` for the next time: raised by what was verified now, never lowered."""
+    """The highest verified sequence of each host: ``seen``, raised by ``statuses``, never lowered."""
     verified = {status.host: status.report.sequence for status in statuses if status.verified and status.report}
     return {**seen, **{host: max(sequence, seen.get(host, 0)) for host, sequence in verified.items()}}
 

@@ -1,4 +1,4 @@
-"""The state of a fleet to the page that forges show for the status branch. Pure: the same in, the same bytes out."""
+"""The page that forges show for the status branch, made from the states of the fleet. Pure: same input, same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment, plural
 
 FULL_TABLE_HOSTS = 1000
-"""Above this many the page lists only those that are not well; nobody reads more, and forges cut it."""
+"""Hosts. A page for more lists only those that are not well, because nobody reads more, and forges cut it."""
 PAGE_LIMIT = 500_000
 """Bytes; GitHub cuts a README at 512,000."""
 CELL_LIMIT = 160
@@ -36,17 +36,19 @@ _SYMBOLS = {
     ReportVerdict.MISSING: "💤",
     Phase.CONVERGED: "✅",
 }
-"""Also the order of the page: what most wants a person comes first. The word stands beside the symbol."""
+"""The symbol of each state, and the order of the page: states that most need a person come first."""
 _RANK = {word: rank for rank, word in enumerate(_SYMBOLS)}
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ,;/?%.-")
-"""Of ASCII, what means nothing inside a line of Markdown or HTML, or to a forge (mentions, references, formulas)."""
+"""The ASCII characters without a meaning in a line of Markdown or HTML, or to a forge (mentions, references,
+formulas)."""
 _LINK = re.compile(r"www(?=\.)", re.IGNORECASE)
-"""What forges turn into a link by itself, besides addresses with a colon."""
+"""The beginning of a text that forges turn into a link, besides addresses with a colon."""
 
 
 def readme(statuses: Iterable[HostStatus], *, inventory: str, as_of: int) -> bytes:
-    """The page. ``as_of`` (seconds since the epoch) is when it is made: whoever was due before is shown as silent."""
+    """The page. ``as_of``: the moment at which it is made, in seconds since the epoch; hosts whose next report was due
+    before are shown as silent."""
     rows = sorted((_Row(status, as_of) for status in statuses), key=lambda row: row.order)
     shown = rows if len(rows) <= FULL_TABLE_HOSTS else [row for row in rows if not row.well]
     head = [
@@ -71,12 +73,12 @@ def readme(statuses: Iterable[HostStatus], *, inventory: str, as_of: int) -> byt
 
 
 def escape(value: str) -> str:
-    """``value`` as one line of text that no Markdown or HTML reader takes for anything else.
+    """``value`` as one line of plain text for Markdown and HTML, cut to CELL_LIMIT characters.
 
-    It stands between <code> and </code>: forges look for mentions, issues and commits in all other text, also behind
-    character references. Every ASCII sign that could mean something becomes one. Line ends become spaces; control and
-    formatting characters (bidirectional overrides, zero width, tags), which would show one thing and say another,
-    become U+FFFD.
+    The caller puts it between <code> and </code>: in all other text forges look for mentions, issues and commits, also
+    in character references. Every ASCII sign that could have a meaning becomes a character reference. Line ends become
+    spaces. Control and formatting characters (bidirectional overrides, zero width, tags), which would make text look
+    like other text, become U+FFFD.
     """
     short = value if len(value) <= CELL_LIMIT else f"{value[: CELL_LIMIT - 1]}…"
     return _LINK.sub("ww&#119;", "".join(_escaped(character) for character in short))
@@ -93,12 +95,12 @@ def _escaped(character: str) -> str:
     if category == "Zs":
         return " "
     if character == "@":
-        return "&#64;<!-- -->"  # GitHub's renderer joins what stands around a reference, and makes addresses links
+        return "&#64;<!-- -->"  # GitHub joins the text around a character reference, and makes addresses links
     return f"&#{ord(character)};" if character.isascii() else character
 
 
 class _Row:
-    """One host as the page shows it."""
+    """One host on the page."""
 
     def __init__(self, status: HostStatus, as_of: int) -> None:
         self.status = status
@@ -162,7 +164,7 @@ def _details(rows: Sequence[_Row]) -> list[str]:
 
 
 def _complaints(report: Report) -> list[str]:
-    """Each with what to do, where the host knows it."""
+    """The problems and health complaints of a report, each with its hint if it has one."""
     said = [f"{problem.message} ({problem.hint})" if problem.hint else problem.message for problem in report.problems]
     return said + (list(report.health.complaints) if report.health is not None else [])
 
@@ -176,7 +178,7 @@ def _count(number: int) -> str:
 
 
 def _cut(lines: Sequence[str]) -> bytes:
-    """The lines that fit, whole, and a word on those that do not."""
+    """The whole lines that fit into PAGE_LIMIT bytes, and a line that counts the others."""
     page = bytearray()
     for number, line in enumerate(lines):
         encoded = f"{line}\n".encode()

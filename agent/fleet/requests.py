@@ -1,7 +1,7 @@
-"""What lies below ``requests/`` on the status branch, to what an administrator may believe of it.
+"""The requests below ``requests/`` on the status branch, read and judged.
 
-Everybody who may push can put anything there. So nothing here raises for what it reads: whatever is wrong becomes a
-``JudgedRequest`` that says so, and everything is bounded.
+Everybody who may push can put anything there. So no function here raises an error for the content of a document: a
+wrong one becomes a ``JudgedRequest`` that tells why, and everything is bounded.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from agent.system import sshsig
 from agent.system.git_branch import Branch
 
 REQUESTS_MOST = 1000
-"""Requests that one reader takes; a person has to look at each."""
+"""Requests that one reader takes: a person has to look at each."""
 REQUESTS_OF_ONE_MOST = 10_000
 """Requests for one name that are read, to find the one that a proof fits: some 80 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """``left_out``: how many more there are than a reader takes."""
+    """The requests that were read. ``left_out``: the number of those that were not, because there are too many."""
 
     found: tuple[RawDocument, ...]
     left_out: int
@@ -44,8 +44,9 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class JudgedRequest:
-    """A judged request. ``request``: None where it cannot be believed to be whole, and ``why`` then. ``known``: the
-    identity that the host is admitted with already. ``vouched``: the key in it vouches for the new ones."""
+    """A judged request. ``request``: None if it cannot be believed, for the reason ``why``. ``known``: the identity
+    with which the host is admitted already. ``vouched``: True if the key of that identity vouches for the new keys, or
+    is the same."""
 
     host: str
     path: str
@@ -56,23 +57,23 @@ class JudgedRequest:
 
     @property
     def fingerprint(self) -> str:
-        """Of the key that asks; empty where nobody can tell."""
+        """The fingerprint of the key that asks; empty if the request cannot be believed."""
         return self.request.fingerprint if self.request is not None else ""
 
     @property
     def admitted(self) -> bool:
-        """True if the host is admitted by just these keys already."""
+        """True if the host is admitted already with just these keys."""
         known, request = self.known, self.request
         return known is not None and request is not None and (known.key, known.age) == (request.ssh, request.age)
 
     def proved_by(self, code: OneTimeCode) -> bool:
-        """True if whoever wrote it had the code."""
+        """True if the writer of the request had the code."""
         return self.request is not None and code.sealed(self.request.claim, self.request.seal)
 
 
 def requests_on(branch: Branch, commit: str | None, host: str | None = None) -> Requests:
-    """The requests of a commit that is in the cache, those at the likeliest places first; with ``host`` those for its
-    name alone. Raises what ``Branch`` raises, no more."""
+    """The requests of a commit that is in the cache, those at the likeliest paths first; with ``host`` those for its
+    name alone. Raises only what ``Branch`` raises."""
     folder, most = (REQUESTS, REQUESTS_MOST) if host is None else (request_folder(host), REQUESTS_OF_ONE_MOST)
     files = {file.path: file for file in branch.files(commit, folder)}
     paths = [path for path in documents(files) if host is None or requested_host(path) == host]
@@ -86,7 +87,7 @@ def _unlikely(path: str) -> int:
 
 
 def judge_request(found: RawDocument, identities: Mapping[str, PublicIdentity]) -> JudgedRequest:
-    """One request judged. ``identities``: those of the config repo, by host."""
+    """The judgement of one request. ``identities``: those of the config repo, by host."""
     host = requested_host(found.path)
     if host is None:
         return JudgedRequest(printable(found.path), found.path, None, "not the place of any host's request")
@@ -102,7 +103,7 @@ def judge_request(found: RawDocument, identities: Mapping[str, PublicIdentity]) 
 
 
 def _read(found: RawDocument, host: str) -> Request:
-    """The request, which its own key has signed. Raises ValueError."""
+    """The request in ``found``. Raises ValueError, also if it is not signed by the key that it asks for."""
     if found.document is None:
         raise ValueError(f"not a file of at most {REQUEST_LIMIT} bytes")
     request = from_plain(plain_json(found.document), Request)

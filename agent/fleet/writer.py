@@ -1,7 +1,7 @@
-"""Signed reports to commits on the status branch: each host writes its own two files, many hosts at once.
+"""The writing of signed reports to the status branch: each host writes its own two files, many hosts at once.
 
-A push is a compare-and-swap: it succeeds only on the tip that it was built on. Whoever loses fetches and builds
-again after a random wait (full jitter: between nothing and a bound that doubles).
+A push succeeds only if the branch is still at the tip on which the commit was built. If another host was quicker, the
+host fetches and builds again after a random wait (full jitter: between nothing and a bound that doubles).
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from agent.system.git_objects import DamagedError
 from agent.system.remote import Remote
 
 BACKOFF_FIRST_S = 0.25
-"""About the time of one push over a WAN with a connection at hand."""
+"""About the time of one push over a WAN on an open connection."""
 BACKOFF_MOST_S = 16.0
 
 LATEST_DATE = 2**40
-"""Seconds since the epoch; a host's clock may say anything, a commit's date may not."""
+"""Seconds since the epoch: the latest date of a commit. A host's clock may be wrong by any time."""
 
 T = TypeVar("T")
 
 
 class Displaced(Exception):
-    """The branch holds another report in the place of this host's than was expected."""
+    """The branch holds an unexpected report in the place of this host's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the branch is to have of one host's request: ``request``, or none. ``asked``: the documents that it asked
-    by before. ``ssh``: the public key that it asks for."""
+    """The wanted state of one host's request on the branch: ``request``, or none if that is None. ``at``: seconds since
+    the epoch. ``ssh``: the public key that it asks for. ``asked``: the documents of its former requests."""
 
     host: str
     at: int
@@ -54,8 +54,8 @@ class Asking:
     asked: Sequence[bytes]
 
     def changes(self, lying: Sequence[BranchFile]) -> dict[str, bytes | None]:
-        """The files to write and, None, to remove, where ``lying`` are the requests for its name and their signatures.
-        Those of other machines stay as they are: an administrator sees both."""
+        """The files to write, and with None to remove. ``lying``: the requests for the host's name on the branch, and
+        their signatures. Requests of other machines for the same name stay: an administrator sees all."""
         there = {file.path: file.object_id for file in lying}
         documents = (*self.asked, *([self.request.document] if self.request is not None else []))
         known = {blob_id(document) for document in documents}
@@ -74,19 +74,17 @@ class Asking:
 
 
 Render = Callable[[Sequence[RawDocument]], bytes]
-"""Everything on the branch, as it will be after this push, into the page that forges show."""
+"""Called with all reports on the branch as they will be after this push; returns the page that forges show."""
 
 WITHOUT_REPORTS = "blob:none"
 WITHOUT_GIANTS = "blob:limit=1m"
-"""A page needs everybody's reports, and nothing that is too large to be one."""
+"""The filter for a page or a reader, who need all reports, but no file that is too large to be one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusBranch:
-    """The status branch of ``remote``, cached in the folder ``repo`` (ours alone, and safe to delete at any time).
-
-    The caller sees to it that no other process uses ``repo``.
-    """
+    """The status branch of ``remote``, cached in the folder ``repo``, which may be deleted at any time. No other
+    process may use ``repo`` meanwhile; the caller makes sure of that."""
 
     repo: Path
     remote: Remote
@@ -103,13 +101,16 @@ class StatusBranch:
         asking: Asking | None = None,
         heads: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
-        """One commit for each report, in order, in one push; with ``render`` the last one also brings the page. What is
-        ``asking`` to be admitted comes, or goes, with the last one too. ``heads``: by name, what branches of the
-        remote were at a moment ago; where the commit is here, it is built upon without a fetch, once.
+        """Push one commit for each report, in order, in one push. Return the name of the tip now; empty if there is
+        none.
 
-        Returns the name of the commit that is the tip now; empty where there is none. Raises ReportError, and then none
-        of them was published: the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises
-        Displaced where there is a report of this host whose document is not ``expected`` (None: whatever it is).
+        ``render``: makes the page, which goes into the last commit. ``asking``: changes of the host's request, which go
+        there too. ``heads``: the commits that branches of the remote were at a moment ago, by name; if the status
+        branch's commit is in the cache, the first try builds on it without a fetch. ``expected``: the documents of this
+        host's report that may be on the branch; None: any.
+
+        Raises ReportError if the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds; then no
+        report was published. Raises Displaced for a report of this host that is not ``expected``.
         """
         seen = heads.get(self.branch)
         known = {blob_id(document) for document in expected or ()}
@@ -136,7 +137,7 @@ class StatusBranch:
             nonlocal seen
             believed, seen = seen, None
             if believed is not None and branch.holds(believed):
-                # A branch that was deleted since refuses what is built on its tip, in words of the server's choice.
+                # If the branch was deleted since, the server refuses a commit on its old tip, in any words.
                 with suppress(ReportError):
                     return push(branch, believed)
             return push(branch, branch.fetch())
@@ -146,8 +147,8 @@ class StatusBranch:
     def withdraw(
         self, host: str, *, at: int, render: Render | None, expected: Collection[bytes], deadline_s: float
     ) -> None:
-        """One commit without the report and the requests of ``host``, those whose document is ``expected``; none where
-        there are none. Raises ReportError."""
+        """Push one commit that removes the report and the requests of ``host`` whose documents are ``expected``; no
+        commit if there are none. ``at``: seconds since the epoch. Raises ReportError."""
 
         def attempt(branch: Branch) -> None:
             tip, known = branch.fetch(), {blob_id(document) for document in expected}
@@ -163,15 +164,16 @@ class StatusBranch:
         self._insist(_left_out(render), attempt, deadline_s)
 
     def read(self, deadline_s: float) -> tuple[RawDocument, ...]:
-        """All reports on the branch, as they lie there. Raises ReportError."""
+        """All reports on the branch, not judged. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, lambda branch: found_on(branch, branch.fetch()), deadline_s)
 
     def requests(self, deadline_s: float, host: str | None = None) -> Requests:
-        """What asks to be admitted, or to be admitted as ``host``, as it lies there. Raises ReportError."""
+        """The requests to be admitted, or to be admitted as ``host``, not judged. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, lambda branch: requests_on(branch, branch.fetch(), host), deadline_s)
 
     def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
-        """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
+        """The result of ``attempt``, which is called again after a wait if others were quicker, and once more if the
+        cache was damaged. Raises ReportError."""
         deadline = time.monotonic() + deadline_s
         bound = BACKOFF_FIRST_S
         busy: ReportError | None = None
@@ -193,7 +195,7 @@ class StatusBranch:
             except ReportError as error:
                 if busy is None or error.kind is not ProblemKind.TIMEOUT:
                     raise
-                # Time that ran out after others were quicker ran out because of them.
+                # The time is over because others were quicker before.
                 raise busy from error
             except DamagedError as damage:
                 if repaired:
@@ -205,7 +207,7 @@ class StatusBranch:
                 repaired = True
 
     def _cache(self, leave_out: str, deadline: float) -> Branch:
-        """The cache for this filter. Another filter's has other holes, so it is thrown away, not converted."""
+        """The cache for the filter ``leave_out``. The cache of another filter lacks other objects, so it is removed."""
         folder = self.repo / leave_out.replace(":", "-").replace("=", "-")
         if not folder.is_dir():
             discard(self.repo)

@@ -1,4 +1,4 @@
-"""Files and folders that only root may read or write."""
+"""The checks of files and folders that only root may read or write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.system.git_command import git as run_git
 from agent.system.misplaced import misplaced_file
 
 TOLD = 5
-"""Files named of one folder; the others are counted."""
+"""Files of one folder that are named; the others are counted."""
 
 _OF_A_MIRROR = frozenset(
     {"core.repositoryformatversion", "core.filemode", "core.bare", "core.logallrefupdates", "core.sharedrepository"}
@@ -26,26 +26,27 @@ _OF_A_MIRROR = frozenset(
 
 
 def permissions(installed: Installation) -> Iterator[Finding]:
-    """Look at all of it, and name everything that is wrong."""
+    """Findings for everything that others than root could change, or for keys, read."""
     paths = installed.paths
     keys, shown = _keys(installed), (paths.trusted_signers, paths.known_hosts, installed.settings.ca)
     yield from _owned(paths, besides={*keys, *shown})
     yield from _private(paths, keys)
-    for path in shown:  # others may read it, and not write
+    for path in shown:  # others may read these files, but not write them
         if path is not None and os.path.lexists(path):
             yield from _file(path, 0o022, "be written")
 
 
 def require_owned(paths: Paths) -> None:
-    """Raise SettingsError for the first thing that others than root could change. bootstrap.sh checks the same before
-    there is a Python."""
+    """Raise SettingsError for the first thing that others than root could change. bootstrap.sh checks the same, before
+    it has a Python."""
     former = set(paths.versions.glob("*/.lock"))  # uv's lock of a former version, which all may write to
     for found in _owned(paths, besides=former):
         raise SettingsError(found.message, hint=found.hint)
 
 
 def _owned(paths: Paths, besides: Collection[Path | None]) -> Iterator[Finding]:
-    """Look at our folders, their parents and all that they hold: a person who can change a file there is root."""
+    """Findings for the agent's folders, their parents and all that they hold: whoever can change a file there can
+    become root."""
     for path in filter(os.path.lexists, (paths.etc, paths.var, paths.opt, paths.run)):
         try:
             require_owned_throughout(path)
@@ -67,7 +68,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _elsewhere(paths: Paths) -> Iterator[Path]:
-    """The command, the units and their drop-ins, as far as they exist."""
+    """The paths of the command, the units and their drop-ins, as far as they exist."""
     if os.path.lexists(installation.command(paths)):
         yield installation.command(paths)
     folder = installation.units_folder(paths)
@@ -94,7 +95,7 @@ def _keys(installed: Installation) -> list[Path]:
 
 
 def _private(paths: Paths, keys: Iterable[Path]) -> Iterator[Finding]:
-    """Look at what nobody else may even read."""
+    """Findings for files and folders that nobody but root may even read."""
     for path in keys:
         if os.path.lexists(path):
             yield from _file(path, 0o077, "be read or written")
@@ -124,7 +125,8 @@ def control_socket(installed: Installation) -> Iterator[Finding]:
 
 
 def git(installed: Installation) -> Iterator[Finding]:
-    """git obeys the mirror's own configuration, which could redirect it or start programs. It reads no other."""
+    """Findings for the mirror's own configuration. git reads no other, and this one could redirect it or have it start
+    programs."""
     mirror = installed.paths.mirror
     config, anew = mirror / "config", f"rm -r {mirror}: it is cloned anew"
     if not config.exists():

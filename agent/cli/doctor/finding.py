@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``hint``: what to do about it."""
+    """One line of doctor. ``hint``: what to do about it."""
 
     verdict: Verdict
     message: str

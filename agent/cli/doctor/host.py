@@ -1,4 +1,4 @@
-"""The host itself: what it trusts, who it is, and how it has been."""
+"""The checks of the host itself: its trust, its identity, its clock, its disk and its last cycle."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def identity(installed: Installation) -> Iterator[Finding]:
 
 
 def clock(_: Installation) -> Iterator[Finding]:
-    """The host's clock tells until when a key counts."""
+    """Findings for the clock, by which keys expire."""
     said = b""
     if program := shutil.which("timedatectl"):
         question = [program, "show", "--property=NTPSynchronized", "--value"]
@@ -58,7 +58,7 @@ def clock(_: Installation) -> Iterator[Finding]:
 def last_cycle(installed: Installation) -> Iterator[Finding]:
     memory = installed.memory
     state = memory.state()
-    memory.trust(), memory.applied()  # unreadable, they end every cycle before it has begun
+    memory.trust(), memory.applied()  # raise if damaged: then every cycle ends before it has begun
     if not state.cycles:
         yield warning("no cycle has run yet", "hostwright apply")
     elif state.exit:

@@ -1,4 +1,4 @@
-"""The servers: whether they answer, whether they are who they say, and what this host's keys may do there."""
+"""The checks of the servers: their answers, their host keys, and the rights of this host's keys on them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def remote(installed: Installation) -> Iterator[Finding]:
 
 
 def reports(installed: Installation) -> Iterator[Finding]:
-    """A host that can write to the config repo could withhold commits from all others, or fill it."""
+    """Findings for the remote that takes the reports. It should be another than the config repo: a host that can write
+    to that could withhold commits from all others, or fill it."""
     where = installed.reports_to
     if where != installed.settings.remote:
         require_reachable(Remote.parse(where), _access(installed, reporting=True))
@@ -48,7 +49,7 @@ def reports(installed: Installation) -> Iterator[Finding]:
 
 
 def keys(installed: Installation) -> Iterator[Finding]:
-    """Ask the server, by a push that sends nothing."""
+    """Findings for keys that can write to the config repo, by a push that sends nothing."""
     paths, config = installed.paths, Remote.parse(installed.settings.remote)
     tip = installed.memory.trust().last
     if config.transport is Transport.FILE:
@@ -61,7 +62,7 @@ def keys(installed: Installation) -> Iterator[Finding]:
     if os.path.lexists(paths.status_key):
         asked.append((paths.status_key, True))
     if installed.reports_to == installed.settings.remote:
-        asked.pop()  # what reports has to write there, and `reports` says so
+        asked.pop()  # the key for reports has to write there, and the check `reports` tells that
     reader = _access(installed, reporting=False)
     for key, reporting in asked:
         if may_push(paths.mirror, config, tip, _access(installed, reporting=reporting), reader):

@@ -1,4 +1,4 @@
-"""The units: there, as they were written, and running."""
+"""The checks of the units: they are there, as they were written, and running."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def service(installed: Installation) -> Iterator[Finding]:
 
 
 def as_written(installed: Installation) -> Iterator[Finding]:
-    """A unit that somebody changed may have lost what protects the host, or may not start at all."""
+    """Findings for units that somebody changed: they may have lost what protects the host, or may not start at all."""
     paths = installed.paths
     folder = installation.units_folder(paths)
     if not (folder / systemd.DAEMON_UNIT).exists():
         yield ok("none is installed")
         return
-    # While a version is on trial, what switches back from it is of the version before.
+    # While a version is on trial, the units that switch back from it belong to the version before.
     others = installation.REVERT_UNITS if paths.previous.is_symlink() else ()
     for name in (name for name in installation.UNITS if name not in others):
         unit = folder / name
@@ -57,7 +57,7 @@ def as_written(installed: Installation) -> Iterator[Finding]:
 
 
 def _drop_ins(paths: Paths, unit: Path) -> list[str]:
-    """The drop-ins of ``unit``, wherever systemd has read them."""
+    """The paths of the drop-ins of ``unit``: those that systemd has read, wherever they are, else those beside it."""
     if systemd.booted() and paths.root == Path("/"):
         argv = ["systemctl", "show", "--property=DropInPaths", "--value", "--", unit.name]
         return run(argv, timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").split()
@@ -83,7 +83,8 @@ def webhook(installed: Installation) -> Iterator[Finding]:
 
 
 def rescue(installed: Installation) -> Iterator[Finding]:
-    """Without its sources the agent is lost with the next upgrade of the distribution."""
+    """Findings for the files from which the agent can be built again. Without them it is lost with the next upgrade of
+    the distribution."""
     paths = installed.paths
     sources = paths.rescue / (Versions(paths).running or __version__) / "sources"
     needed = (*(paths.rescue / name for name in installation.RESCUE_PROGRAMS), sources)

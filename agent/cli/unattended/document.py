@@ -1,4 +1,4 @@
-"""The document that a machine which nobody logs in to boots with: what goes into it is checked, then it is shown."""
+"""The document that a machine without a login boots with: the checks of its content, and its output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from agent.system.revisions import Revisions
 from agent.system.ssh_key import public_half, unusable
 
 _INDEX: Final = re.compile(r"(https|file)://[!-?A-~]+")
-"""Without a user, and not by plain http: root runs what comes from there."""
+"""The URL of a package index: without a user, and not by plain http, because root runs the packages."""
 _PEOPLE: Final = ("/admins", "/trusted_signers", ".pub")
 
 
@@ -37,7 +37,7 @@ def boot_of(
     index: str | None,
     embedded: bool,
 ) -> FirstBoot:
-    """The first boot of ``host``; ``given``: files of private keys by their names. Raises UsageError, SettingsError."""
+    """The first boot of ``host``. ``given``: the files of private keys by name. Raises UsageError, SettingsError."""
     _require_reachable(host, following, desk)
     keys = _read_keys(following.access, given)
     _require_own(keys, given, desk)
@@ -55,7 +55,7 @@ def boot_of(
 
 
 def _require_reachable(host: str, following: Following, desk: Desk) -> None:
-    """Raise UsageError unless a machine elsewhere can become ``host`` by what the remote has."""
+    """Raise UsageError unless another machine can reach the remote, and the remote has ``host`` in its inventory."""
     if Remote.parse(following.remote).transport is Transport.FILE:
         raise UsageError(
             f"the remote {printable(following.remote)} is a path of this computer",
@@ -79,7 +79,8 @@ def _require_reachable(host: str, following: Following, desk: Desk) -> None:
 
 
 def _require_own(keys: Mapping[str, bytes], given: Mapping[str, Path | None], desk: Desk) -> None:
-    """Raise SettingsError for a key that is somebody's already: whoever reads the document could act as them."""
+    """Raise SettingsError for a key that belongs to a person or a host already: whoever reads the document could act as
+    them."""
     for name in keys:
         public = public_half(given[name] or Path())
         for path in desk.tree.paths(INVENTORIES):
@@ -91,7 +92,8 @@ def _require_own(keys: Mapping[str, bytes], given: Mapping[str, Path | None], de
 
 
 def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None) -> Reply:
-    """Print the document in a format, or write it to ``file``, and say what it gives away."""
+    """Print the document in the format ``form``, or write it to ``file``, and tell what its readers can do with it.
+    Raises UsageError."""
     document = FORMATS[form](boot)
     if file is not None:
         try:

@@ -1,7 +1,7 @@
-"""What a machine that nobody logs in to gets on its disk, so that it bootstraps itself when it boots: files and a unit.
+"""The files and the unit with which a machine without a login bootstraps itself when it boots.
 
-The unit runs a script until bootstrap.sh has installed the agent, then both are gone. All that is told about the host
-stands in files that no shell reads as commands; the unit is the same text everywhere.
+The unit runs a script at each boot until bootstrap.sh has installed the agent; then the script removes both. Values of
+the host are in files that no shell reads as commands; the unit is the same text for all hosts.
 """
 
 from __future__ import annotations
@@ -59,12 +59,13 @@ echo '{digest}  {archive}' | sha256sum -c - >/dev/null
     exit 0
 }}
 """
-"""The shell reads the braces whole before it runs what removes the script."""
+"""The shell reads the whole group in braces before it runs the commands that remove the script."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file of root's at ``path``. ``plain``: its content is text that a person may want to read in the document."""
+    """A file of root at ``path``. ``plain``: True if its content is text that people may want to read in the
+    document."""
 
     path: str
     content: bytes = field(repr=False)
@@ -74,9 +75,9 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class FirstBoot:
-    """``files`` of ``host``, beside the unit SERVICE, which is to be enabled. ``code``: it stands in one of them.
-    ``access``: they hold what opens the repository. ``embedded``: they hold the agent. ``signed``: it follows
-    signed commits alone."""
+    """The ``files`` for ``host``; beside them it needs the unit SERVICE, enabled. ``code``: the one-time code in one of
+    them. ``access``: True if they hold keys to the repository. ``embedded``: True if they hold the agent. ``signed``:
+    True if the host follows only signed commits."""
 
     host: str
     code: OneTimeCode
@@ -90,7 +91,7 @@ def first_boot(
     host: str, following: Following, keys: Mapping[str, bytes], *, embedded: bool, index: str | None
 ) -> FirstBoot:
     """The first boot of ``host``, with a new code. ``keys``: its private ssh keys by their names in /etc/hostwright.
-    ``embedded``: the agent comes along, else bootstrap.sh takes it from the config repo or the ``index``."""
+    ``embedded``: True to include the agent; else bootstrap.sh gets it from the config repo or the ``index``."""
     code = OneTimeCode.new()
     options = following.options(FOLDER, host, **{"code-file": f"{FOLDER}/code", "index": index})
     name, content = ("agent.tar.gz", _agent()) if embedded else ("bootstrap.sh", bootstrap_script())
@@ -114,7 +115,7 @@ def first_boot(
 
 
 def holds_agent(tree: Tree) -> bool:
-    """True if bootstrap.sh finds the agent in the config repo."""
+    """True if the config repo ``tree`` holds the agent, where bootstrap.sh finds it."""
     return None not in (tree.entry("agent/__init__.py"), tree.entry("requirements.txt"))
 
 

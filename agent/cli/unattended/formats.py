@@ -1,7 +1,7 @@
 """A first boot written as the documents that clouds and installers take.
 
-One means of escaping for each kind of text: YAML and JSON by their writers, data URLs by percent signs or base64, and
-where a shell reads the document nothing but base64 is told to it.
+Each kind of text has one way of escaping: YAML and JSON are written by their libraries, data URLs have percent signs or
+base64, and a document that a shell reads holds values only as base64.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from agent.system.yaml import Value, dump
 UNITS: Final = "/etc/systemd/system"
 
 IGNITION_VERSION: Final = "3.0.0"
-"""The oldest that all Ignition 2 read."""
+"""The oldest version of the format, which every Ignition 2 reads."""
 
 PRESEED_LIMIT: Final = 120_000
 """Bytes. The installer gives the command to a shell as one argument, which Linux limits to 128 KiB."""
@@ -74,7 +74,7 @@ FORMATS: Final[Mapping[str, Callable[[FirstBoot], str]]] = {
 
 
 def _about(boot: FirstBoot) -> str:
-    """A line of comment, in which `admit` finds the code."""
+    """A comment line, in which `admit` finds the code."""
     return f"# {boot.host}, by `hostwright enroll --user-data`, one-time code {boot.code.text}. It holds secrets.\n"
 
 
@@ -106,7 +106,7 @@ def _ignition_file(placed: Placed) -> dict[str, Any]:
 
 
 def _text(placed: Placed) -> str | None:
-    """The content where it is short text."""
+    """The content as text; None if it is not plain ASCII text."""
     return placed.content.decode() if placed.plain and placed.content.isascii() else None
 
 
@@ -115,7 +115,7 @@ def _packed(placed: Placed) -> str:
 
 
 def _archive(boot: FirstBoot) -> str:
-    """A tar archive of the files, and of the unit as an enabled one, in base64."""
+    """A compressed tar archive of the files, the unit and the link that enables it, in base64."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=9) as archive:
         for placed in [*boot.files, Placed(f"{UNITS}/{SERVICE}", UNIT.encode(), 0o644)]:
