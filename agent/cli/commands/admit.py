@@ -1,4 +1,5 @@
-"""admit: at a desk, who asks to be admitted, and the admission of one host by a proof of whose request it is."""
+"""admit: at a desk, the hosts that ask to be admitted, and the admission of one whose request is proved to be its
+own."""
 
 from __future__ import annotations
 
@@ -35,13 +36,13 @@ COLUMNS = ("host", "fingerprint", "asked", "what")
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What an administrator knows of the host that is to be admitted."""
+    """The fingerprint and the one-time code of a host, as far as the administrator knows them."""
 
     fingerprint: str | None
     code: OneTimeCode | None
 
     def fits(self, each: JudgedRequest) -> bool:
-        """True if ``each`` is the request of that host, as far as this proves anything."""
+        """True if ``each`` has the fingerprint and the code; one that is None fits every request."""
         right = self.fingerprint is None or _bare(each.fingerprint) == _bare(self.fingerprint)
         return right and (self.code is None or each.proved_by(self.code))
 
@@ -113,7 +114,8 @@ def _code(code: str | None, file: Path | None) -> OneTimeCode | None:
 
 
 def _require_unused_code(desk: Desk, host: str, fingerprint: str) -> None:
-    """Raise TrustError where ``host`` was admitted before: others may know its code, which user-data holds."""
+    """Raise TrustError if ``host`` was admitted before, or nobody can tell: others may know its code by now, because it
+    is in the user-data."""
     used = own_git.ever_committed(desk.root, f"{desk.folder}/identities/{host}.pub")
     if used:
         raise TrustError(
@@ -129,7 +131,7 @@ def _require_unused_code(desk: Desk, host: str, fingerprint: str) -> None:
 
 
 def _requests(output: Output, desk: Desk, remote: str | None, host: str | None = None) -> list[JudgedRequest]:
-    """The requests for hosts of this inventory, or for ``host``, and those that cannot be believed."""
+    """The judged requests for hosts of this inventory, or for ``host`` alone, with those that cannot be believed."""
     found = view_of_repo(desk.root, desk.inventory, remote).branch.requests(READ_DEADLINE_S, host)
     if found.left_out:
         output.say(f"{found.left_out} more requests are on the branch than anybody can look at: who puts them there?")
@@ -181,7 +183,7 @@ def _document(desk: Desk, each: JudgedRequest) -> dict[str, Any]:
 
 
 def _chosen(output: Output, host: str, found: Sequence[JudgedRequest], proof: Proof) -> JudgedRequest | None:
-    """The request to grant; None: the person says no. Raises UsageError, TrustError where none is to be granted."""
+    """The request to grant; None if the person says no. Raises UsageError, TrustError if none may be granted."""
     believed = [each for each in found if each.request is not None]
     believed = [each for each in believed if not each.admitted] or believed
     if not believed:

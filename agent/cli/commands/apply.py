@@ -40,7 +40,7 @@ def apply(output: Output, no_wait: bool, commit: str | None, hold: bool, duratio
 
 
 def _in_full(commit: str) -> str:
-    """The 40 digits of a commit that is named by seven or more. Raises UsageError."""
+    """The 40 hex digits of the commit that ``commit``, seven digits or more, begins. Raises UsageError."""
     if re.fullmatch("[0-9a-f]{40}", commit):
         return commit
     if not re.fullmatch("[0-9a-f]{7,39}", commit):

@@ -1,4 +1,4 @@
-"""check: everything that an inventory says, read for every host. It needs neither root, Git nor a network."""
+"""check: an inventory read in full, for every host. It needs neither root, Git nor a network."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
 
 
 def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
-    """The files of the folder that a host would get: the tracked ones as they lie there, or all without Git."""
+    """The files of the folder that a host would get, as they are now: the tracked ones, or without Git all."""
     return FolderTree(root) if copy is None else CommittedTree(root, copy)
 
 
@@ -92,7 +92,7 @@ def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
     """A line for each way in which the folder differs from what hosts get."""
     if copy.uncommitted:
         yield f"not committed yet, judged as it lies here: {some(copy.uncommitted)}"
-    if untracked := [path for path in copy.untracked if not path.startswith(".")]:  # hidden at the top: a desk's own
+    if untracked := [path for path in copy.untracked if not path.startswith(".")]:  # a person's own: hidden at the top
         told = some(untracked)
         yield f"not added to Git and not judged, no host gets it: {told}; `git add` what belongs to it"
     if copy.submodules:
@@ -104,9 +104,8 @@ def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
 def _check(
     output: Output, tree: Tree, name: str, policies: Policies | None, doubts: Complaints
 ) -> dict[str, str | None]:
-    """The desired-state digest of each host; None if it takes a repository that is not here. Hints go to ``doubts``.
-
-    Raises ComplaintsError with the complaints about all hosts and about single ones."""
+    """The digest of the desired state of each host; None for a host that needs a repository which is not here. Hints go
+    to ``doubts``. Raises ComplaintsError with the complaints about all hosts and about single ones."""
     environment, complaints = read(tree, name, repositories_of_administrator(fetch=False).tree)
     digests: dict[str, str | None] = {}
 
@@ -137,7 +136,8 @@ def _check(
 
 
 def _complain_of_agent(environment: Environment, source: Source, complaints: Complaints) -> None:
-    """Complain of a version of the agent without a pin: hosts take the commit, and keep the version that they have."""
+    """Complain if lock.yaml has no pin for the wanted version of the agent: hosts take such a commit, but keep the
+    version that they have."""
     required = environment.fleet.agent.requirement
     if required is not None and environment.pinned:
         try:

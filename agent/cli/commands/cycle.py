@@ -37,11 +37,11 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
     view = AccountView(output)
     with locked(paths.lock, wait_s=wait_s) as descriptor:
         if (successor := Versions(paths).successor()) is not None:
-            # The cycle before switched the agent's version. This one would be taken for a cycle of that version.
+            # The last cycle switched to another version of the agent. A cycle by this one would count as one by that.
             output.say("this host runs another version of the agent now: going on as that one")
             os.execv(successor, (f"{successor}", *sys.argv[1:]))  # noqa: S606  # our own program
         parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress, named=named)
-        # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
+        # The engine finishes its operation and ends; the agent confirms, remembers and reports what was done.
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, lambda *_: parts.engine.stop())
@@ -54,16 +54,15 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
 
 
 def first_interrupt(stop: Callable[[], None]) -> threading.Event:
-    """Let the first ^C call ``stop``, as SIGTERM does, and the second interrupt. Return an event that the first sets.
-
-    A package manager that is killed half way leaves more work than it saves."""
+    """Let the first ^C call ``stop``, as SIGTERM does, and the second one interrupt. Return an event that the first one
+    sets. The first does not interrupt because a package manager that is killed half way leaves a broken host."""
     came = threading.Event()
 
     def finish(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         came.set()
         stop()
-        with suppress(OSError):  # nobody reads that any more
+        with suppress(OSError):  # the reader of stderr may be gone
             os.write(2, b"hostwright: finishing what has begun; ^C again breaks it off\n")
 
     signal.signal(signal.SIGINT, finish)

@@ -1,4 +1,4 @@
-"""diff: what two commits want differently of each host, told without asking any of them."""
+"""diff: the differences between what two commits want of each host, found without asking any host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WORKING_COPY = "working copy"
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of the two things that are compared, and how people call it."""
+    """One of the two sets of files that are compared, with its name for people. ``sha``: None for the working copy."""
 
     name: str
     tree: Tree

@@ -1,6 +1,6 @@
-"""doctor: the checks of an installation, a row each. They look and change nothing.
+"""doctor: the checks of an installation, a row each. They change nothing.
 
-A check that fails with an error has that error as its finding; the others go on.
+If a check raises an error, that error is its finding; the other checks go on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CHECKS: tuple[tuple[str, Look, str], ...] = (
     ("disk", host.disk, "there is room"),
     ("confined plans", host.confined_plans, "plans can read everything and change nothing"),
 )
-"""Name, what looks, and what is said where that finds nothing."""
+"""The name of each check, its function, and the message if that has no finding."""
 
 
 @click.command(cls=CliCommand)
@@ -55,7 +55,7 @@ def doctor(output: Output, paths: Paths) -> Reply:
 
 
 def findings_of(paths: Paths) -> Iterator[tuple[str, Finding]]:
-    """Each finding with the name of its check."""
+    """The findings of all checks, each with the name of its check."""
     try:
         settings = read_settings(paths)
     except HostwrightError as error:

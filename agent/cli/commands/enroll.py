@@ -126,7 +126,7 @@ def enroll(
 
 
 def _require_apart(form: str | None, targets: Sequence[str], others: Mapping[str, object]) -> None:
-    """Raise UsageError where options of the two ways to enroll are mixed; ``others``: those of the way not taken."""
+    """Raise UsageError if options of the two ways to enroll are mixed. ``others``: the options of the way not taken."""
     if form is None and not targets:
         raise UsageError(
             "no machine is named", hint="[USER@]HOST --as NAME, a pattern, or --user-data FORMAT --as NAME"
@@ -138,7 +138,7 @@ def _require_apart(form: str | None, targets: Sequence[str], others: Mapping[str
 
 
 def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> Reply:
-    """Admit those that were enrolled, and sum it up."""
+    """Admit the hosts that were enrolled. Return the reply of the command."""
     identities = {each.host: each.identity.encode() for each in found if each.error is None}
     done = admit_hosts(output, desk, identities, commit=commit)
     errors = [each.error for each in found if each.error is not None]
@@ -154,8 +154,8 @@ def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: 
 
 
 def _added(desk: Desk, name: str, group: str | None) -> Draft:
-    """The hosts file with a new host in it. Raises UsageError where a person has to do something first, InventoryError
-    where the inventory could not be read any more."""
+    """A draft of the hosts file with a new host in it. Raises UsageError if a person has to do something first,
+    InventoryError if the inventory could not be read with it."""
     path = f"{desk.folder}/hosts.yaml"
     if group is None:
         raise UsageError(f"{name} is not in {path}", hint=f"add `{name}:` to a group's hosts, or say --group GROUP")
@@ -169,7 +169,7 @@ def _added(desk: Desk, name: str, group: str | None) -> Draft:
 
 
 def _add(output: Output, desk: Desk, draft: Draft, subject: str, *, commit: bool) -> None:
-    """Put a new host into the clone and the remote. Raises UsageError where it is not to be committed."""
+    """Put a new host into the clone, and with ``commit`` into the remote. Raises UsageError without ``commit``."""
     [path] = draft.write()
     output.say(f"written: {path}")
     if not commit:
@@ -178,7 +178,7 @@ def _add(output: Output, desk: Desk, draft: Draft, subject: str, *, commit: bool
 
 
 def _see_to_host(output: Output, desk: Desk, name: str, group: str | None, *, commit: bool) -> None:
-    """Put ``name`` into the inventory, where it is not in it."""
+    """Put ``name`` into the inventory unless it is there. Raises UsageError, InventoryError."""
     if name in desk.who.hosts:
         return
     draft = _added(desk, name, group)
@@ -211,12 +211,12 @@ def _following(desk: Desk, *, remote: str | None, branch: str | None, trust: str
 
 
 def _pushed(checkout: Checkout, branch: str) -> str | None:
-    """The newest commit of the branch that the remote is known to have."""
+    """The commit of origin's branch at the last fetch or push; None if there is none."""
     return Revisions(checkout.git).find(f"refs/remotes/origin/{branch}")
 
 
 def _known(remotes: Mapping[str, str]) -> bytes:
-    """What this person's known_hosts says of the Git servers."""
+    """The lines of this person's known_hosts for the Git servers of ``remotes``."""
     file = Path("~/.ssh/known_hosts").expanduser()
     parsed = (Remote.parse(url) for url in dict.fromkeys(remotes.values()))
     lines = [line for each in parsed if each.transport is Transport.SSH for line in lines_about(each, file)]

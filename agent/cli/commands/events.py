@@ -14,7 +14,7 @@ from agent.host.events import Events
 from agent.host.paths import Paths
 
 DIFF_LINES = 20
-"""Of a diff among events; a file that was created is no news line by line."""
+"""Lines that are shown of the diff of an event; all lines of a new file would hide the other events."""
 
 
 @click.command(cls=CliCommand)

@@ -1,4 +1,5 @@
-"""identity: on a host, the lines that admit it, and new ones; at a desk, who is admitted, and who no longer is."""
+"""identity: on a host, the lines that admit it, and new keys; at a desk, the admitted hosts, and an end to
+admission."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def show(output: Output, paths: Paths) -> Reply:
 
 @identity.command()
 def rotate(output: Output, paths: Paths) -> Reply:
-    """On a host: make new keys and ask to be admitted with them. The old ones count until that is merged."""
+    """Make new keys on a host and ask to be admitted with them. The old ones count until that is merged."""
     from agent import wiring
     from agent.errors import UsageError
     from agent.host.lock import locked
@@ -60,7 +61,7 @@ def rotate(output: Output, paths: Paths) -> Reply:
 
 @identity.command("list")
 def list_admitted(output: Output, repo: ConfigRepo) -> Reply:
-    """At a desk: the hosts that the clone admits, with the fingerprints of their keys; and those that it does not."""
+    """Show at a desk the hosts that the clone admits, with their keys' fingerprints, and those that it does not."""
     from agent.cli.desk import desk_of
 
     desk = desk_of(repo)
@@ -80,7 +81,7 @@ def list_admitted(output: Output, repo: ConfigRepo) -> Reply:
 @click.argument("host")
 @click.option("--commit", is_flag=True, help="Commit and push it.")
 def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> Reply:
-    """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
+    """End at a desk the admission of a host. Its identity and its report go, the machine is left as it is."""
     from agent.cli.desk import Draft, desk_of
     from agent.cli.leaving import take_out
     from agent.errors import UsageError

@@ -26,7 +26,7 @@ INVENTORY = "main"
 
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+")
 _OPENS_SECRETS = ("ssh-ed25519 ", "ssh-rsa ")
-"""Keys that age knows."""
+"""The types of keys to which age can encrypt."""
 
 
 @click.command(cls=CliCommand)
@@ -73,7 +73,7 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
 
 
 def _require_empty(folder: Path) -> None:
-    """Raises UsageError unless ``folder`` is new, empty, or a clone without a commit."""
+    """Raise UsageError unless ``folder`` is new, or holds nothing but ``.git``."""
     try:
         there = sorted(entry.name for entry in folder.iterdir() if entry.name != ".git")
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def _require_empty(folder: Path) -> None:
 
 
 def _sources(inventory: str, ci: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Where each file of the starter goes, relative to the new folder, and where it is."""
+    """The files of the starter: for each its path in the new folder, and the path of its source."""
     for top in (STARTER / "base", *(STARTER / "ci" / name for name in dict.fromkeys(ci))):
         for source in sorted(path for path in top.rglob("*") if path.is_file()):
             yield f"{source.relative_to(top)}".replace("INVENTORY", inventory), source
@@ -100,13 +100,13 @@ def _filled(text: str, values: dict[str, str]) -> str:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = 0o777 if text.startswith("#!") else 0o666  # less the umask
-    # Never over what somebody else has put there meanwhile.
+    # "x": a file that somebody else has put there meanwhile is not overwritten.
     with open(path, "x", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(text)
 
 
 def _signer() -> tuple[str, str]:
-    """Mail address and public key of the person whose Git signs with an ssh key; both empty where it does not."""
+    """The mail address and the public key with which this person's Git signs; both empty unless it signs by ssh."""
     if own_git.setting("gpg.format") != "ssh":
         return "", ""
     key, mail = own_git.setting("user.signingKey").removeprefix("key::"), own_git.setting("user.email")

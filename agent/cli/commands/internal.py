@@ -14,8 +14,8 @@ from agent.host.paths import Paths
 
 
 def self_check() -> int:
-    """Do everything that a cycle does before it changes anything. The version before this one runs it, to see that this
-    version works here; it does not matter what the plan holds."""
+    """Do everything that a cycle does before it changes anything. The version before this one runs it to see that this
+    version works here, whatever the plan holds."""
     import_module("agent.daemon")
     planned()
     return 0

@@ -61,7 +61,7 @@ def restore(output: Output, paths: Paths, key: str) -> Reply:
 
 
 def _require_unwanted(entry: LedgerEntry, memory: Memory) -> None:
-    """Raise UsageError if the next cycle would bring it back, or the agent itself needs it."""
+    """Raise UsageError if the next cycle would bring the thing of ``entry`` back, or the agent itself needs it."""
     if entry.deploy == BOOTSTRAP:
         raise UsageError(f"the agent needs {entry.key} itself", hint="`hostwright uninstall` gives it back")
     if memory.suspension(int(time.time())) is not None:

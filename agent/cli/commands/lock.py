@@ -1,4 +1,4 @@
-"""lock: what tools.yaml and site.yaml ask for, pinned in lock.yaml to exact bytes."""
+"""lock: the tools and repositories that tools.yaml and site.yaml ask for, pinned in lock.yaml to exact bytes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _check(output: Output, repo: ConfigRepo) -> Reply:
 def _write(
     output: Output, root: Path, name: str, names: tuple[str, ...], repositories: Repositories
 ) -> tuple[list[str], list[HostwrightError]]:
-    """Write the lock. Return a line for each pin that changed, and the failures."""
+    """Write the lock of the inventory ``name``. Return a line for each pin that changed, and the failures."""
     tree = FolderTree(root)
     environment = load(tree, name, repositories.tree, locked=False)
     old = _old(output, tree, name, keep=bool(names))

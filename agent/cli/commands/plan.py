@@ -1,4 +1,5 @@
-"""plan: what would change now, here by the commit of the last cycle, or on other hosts by the files at a desk."""
+"""plan: the changes that would be made now: here by the commit of the last cycle, or on other hosts by files at a
+desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""resume: this host may be touched again, and goes on to the newest commit."""
+"""resume: the end of a suspension, and of a stay on a commit."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def _said(read: Callable[[], object]) -> bool:
     try:
         return read() is not None
     except SettingsError:
-        # Nobody can read what was said any more, and now it does not matter.
+        # The document is damaged, which does not matter now: it is removed.
         return True

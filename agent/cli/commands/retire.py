@@ -50,7 +50,8 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
 
 
 def _give_back(output: Output, desk: Desk, host: str) -> list[str]:
-    """Uninstall the agent there; return the public keys by which the host reached its remotes."""
+    """Uninstall the agent on the host. Return the public keys by which the host reached its remotes. Raises
+    SourceError, SettingsError."""
     with logged_in(login_of(desk.who, host), asked_once(person_at_terminal())) as there:
         keys = there.run(["sh", "-c", _KEYS], timeout_s=SHORT_TIMEOUT_S).output.decode(errors="replace").splitlines()
         argv = ["/usr/local/bin/hostwright", "uninstall", "--yes"]
@@ -63,8 +64,8 @@ def _give_back(output: Output, desk: Desk, host: str) -> list[str]:
 
 
 def _without(output: Output, desk: Desk, host: str, *, commit: bool) -> Draft:
-    """The files of the clone without the host. Raises UsageError where a hosts file that takes a person would be
-    committed as it is."""
+    """A draft of the clone without the host. If the hosts file has no line that can be removed, the person is told to
+    edit it, and with ``commit`` UsageError is raised."""
     lying, files = FolderTree(desk.root), dict[str, bytes | None]()
     names = [f"identities/{host}.pub", *(f"host_vars/{host}{end}" for end in (".yaml", ".yml", ".json", ""))]
     names += [f"{SECRETS}/{host}"] if host not in desk.who.groups else []

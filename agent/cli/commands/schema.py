@@ -1,4 +1,4 @@
-"""schema: JSON Schemas of our files, for editors and programs."""
+"""schema: the JSON Schemas of hostwright's files, for editors and programs."""
 
 from __future__ import annotations
 

@@ -164,14 +164,15 @@ def _store(repo: ConfigRepo) -> SecretStore:
 
 
 def _written(output: Output, store: SecretStore, name: str, value: bytes) -> list[str]:
-    """Write the secret, say who can read it, and return them."""
+    """Write the secret, show its readers, and return them."""
     readers = [*store.write(name, value)]
     output.show(f"{name}: made for {', '.join(readers)}")
     return readers
 
 
 def _value(name: str, file: Path | None) -> bytes:
-    """The value that a person gives. A value that is typed has no newline at its end."""
+    """The value that a person gives: the content of ``file``, what is typed, without a newline, or stdin. At most
+    VALUE_LIMIT + 1 bytes of a file or stdin. Raises UsageError."""
     if file is not None:
         try:
             with file.open("rb") as opened:
@@ -185,8 +186,8 @@ def _value(name: str, file: Path | None) -> bytes:
 
 
 def _vaults(file: Path) -> dict[str, bytes]:
-    """All that ``file`` holds of Ansible Vault, by the names that secrets get. Raises UsageError for what it cannot
-    take."""
+    """The vaults in ``file``, by the names that their secrets get. Raises UsageError if it holds none, or one that
+    cannot become a secret."""
     content = _value("", file)
     if len(content) > VALUE_LIMIT:
         raise UsageError(f"{file} is larger than {VALUE_LIMIT} bytes", hint="nothing was written; divide it")
@@ -203,7 +204,7 @@ def _vaults(file: Path) -> dict[str, bytes]:
 
 
 def _uses(name: str, value: bytes) -> list[str]:
-    """What to write where the vault was. A whole file of variables becomes a line for each of them."""
+    """Lines that tell what to write in the place of the vault: for a whole file of variables a line for each."""
     try:
         node = load(value, name, last_wins=True)
     except YamlError:
@@ -216,7 +217,7 @@ def _uses(name: str, value: bytes) -> list[str]:
 
 
 def _password(file: Path | None) -> bytes:
-    """The password of a vault, without the newline of its file."""
+    """The password of a vault: the content of ``file`` without its newline, else what is typed. Raises UsageError."""
     if file is not None:
         return _value("", file).strip()
     if not sys.stdin.isatty():
@@ -226,7 +227,7 @@ def _password(file: Path | None) -> bytes:
 
 
 def own_keys(identities: tuple[Path, ...]) -> OwnKeys:
-    """The private keys of this person, who is asked for passphrases where there is a terminal."""
+    """The private keys of this person, who is asked for passphrases if there is a terminal."""
 
     def ask(question: str) -> str:
         answer: str = click.prompt(question, hide_input=True, err=True, prompt_suffix="")

@@ -1,4 +1,4 @@
-"""setup: makes a machine with the agent's environment follow a config repo. The second half of bootstrap.sh.
+"""setup: the second half of bootstrap.sh, which makes a machine with the agent's environment follow a config repo.
 
 It tries everything before it leaves anything behind: it fetches the remote, verifies the newest commit, reads the
 inventory and finds this host in it. On a failure it takes back what it wrote, so a wrong URL or name leaves no trace.
@@ -55,16 +55,16 @@ from agent.system.remote import Remote, without_password
 from agent.system.systemd import booted
 
 LOCK_WAIT_S = 600.0
-"""A cycle may be at work; installing a package or two takes minutes."""
+"""Seconds to wait for a running cycle; to install a package or two takes minutes."""
 
 Talk = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class SetupOptions:
-    """The options of bootstrap.sh. None: as before, and at first the default.
+    """The options of bootstrap.sh. None: as before, or in a first run the default.
 
-    ``source`` is the clone that the script lies in; ``renewed`` says that the environment was just built.
+    ``source``: the clone in which the script lies. ``renewed``: True if the environment was just built.
     """
 
     source: Path | None = None
@@ -84,13 +84,13 @@ class SetupOptions:
     once: bool = False
     renewed: bool = False
     packages_before: Path | None = None
-    """Names of the packages that were there before bootstrap.sh installed some, one a line, then ``+name`` for each
-    that it asked for."""
+    """A file with the names of the packages that were there before bootstrap.sh installed some, one a line, then
+    ``+name`` for each that it asked for."""
 
 
 def _read_options(context: click.Context, parameter: click.Parameter, file: BinaryIO | None) -> None:
-    """Take more options from a file with one ``--name=value`` a line and a last line ``--end``, which tells that it was
-    not cut off. Raises UsageError, without a value: it may be a password."""
+    """Take more options from a file with one ``--name=value`` a line and a last line ``--end``, which shows that it was
+    not cut off. Raises UsageError, whose text never holds a value: that may be a password."""
     if file is None:
         return
     *lines, rest = os.fsdecode(file.read()).split("\n")
@@ -115,11 +115,11 @@ def _read_options(context: click.Context, parameter: click.Parameter, file: Bina
 
 
 _KINDS: Mapping[str, Any] = {"str | None": str, "Path | None": EXISTING_FILE, "TrustMode | None": TrustMode}
-"""By the type of a field, the type of its option; every other option is a flag."""
+"""The type of an option, by the type of its field; an option of any other field is a flag."""
 
 
 def _option(field: Field[Any]) -> click.Option:
-    """The option of bootstrap.sh that a field of SetupOptions is called after."""
+    """The option of bootstrap.sh that sets a field of SetupOptions."""
     kind = EXISTING_FOLDER if field.name == "source" else _KINDS.get(f"{field.type}")
     return click.Option([f"--{field.name.replace('_', '-')}"], type=kind, is_flag=kind is None or None)
 
@@ -177,7 +177,7 @@ def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) 
     begin_ledger(options.packages_before, paths, undo)
     if service:
         if paths.previous.is_symlink():
-            Versions(paths).end_trial()  # what a person installs is not to be switched back from
+            Versions(paths).end_trial()  # the agent must not switch back from a version that a person installs
         undo.callback(installation.forget_units)
         for name in installation.UNITS:
             undo.restored(installation.units_folder(paths) / name)
@@ -186,9 +186,8 @@ def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) 
 
 
 def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple[Settings, bool]:
-    """Try the settings and anchors, then write them. Return the settings, and True if anything changed.
-
-    Raises HostwrightError, OSError; ``undo`` takes back what was written until then."""
+    """Try the settings and anchors, and write them. Return the settings, and True if anything changed. Raises
+    HostwrightError, OSError; ``undo`` can take back what was written until then."""
     draft = _draft(options, paths)
     undo.folder(paths.etc)
     undo.folder(paths.var)
@@ -202,7 +201,7 @@ def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple
     except (InventoryError, SourceError, TrustError) as error:
         if not paths.settings.exists() or draft != read_settings(paths):
             raise
-        # It has followed this before: a newest commit that it refuses must not keep it from a mended agent.
+        # The host has followed this before: a newest commit that it refuses must not keep it from a new agent.
         talk(f"note: {error.message}")
         settings, trusted = draft, None
     if options.plan and trusted is not None:
@@ -270,7 +269,7 @@ def _write_anchors(draft: Settings, options: SetupOptions, paths: Paths, undo: U
 
 
 def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, TrustedCommit]:
-    """Fetch, verify and read the remote. Return the complete settings, and the commit."""
+    """Fetch, verify and read the remote. Return the complete settings, and the commit. Raises HostwrightError."""
     undo.created(paths.mirror)
     undo.created(incoming_of(paths.mirror))
     with closing(mirror_of_host(paths, draft)) as mirror:
@@ -280,7 +279,7 @@ def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, Trusted
 def _read_with(mirror: Mirror, draft: Settings, paths: Paths) -> tuple[Settings, TrustedCommit]:
     record = Memory(paths).trust() if paths.settings.exists() else TrustRecord()
     commit = fetch(mirror, draft, record, partial(accepted, mirror, draft.inventory, Accept()))
-    # Names only, from a commit that nobody has judged yet: whose keys judge it depends on the inventory.
+    # This commit is not verified yet, so only names are read: the inventory determines whose keys may sign it.
     below = (entry.path.split("/") for entry in mirror.tree(commit.sha).entries(INVENTORIES))
     inventory = choose_inventory({parts[1] for parts in below if len(parts) > 2}, draft.inventory or None)
     accepts = partial(accepted, mirror, inventory, Accept())

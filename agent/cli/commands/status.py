@@ -31,7 +31,7 @@ from agent.system.files import read_bounded, write_atomic
 READ_DEADLINE_S = 120.0
 
 WHAT_LIMIT = 600
-"""Characters of what one host complains about: a few lines of the table."""
+"""Characters of the last column for one host: a few lines of the table."""
 
 _BEGIN = f"{BEGIN}; on a managed host root needs none of this"
 COLUMNS = ("host", "state", "commit", "reported", "next due", "what")
@@ -82,8 +82,8 @@ def status(
 
 
 def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tuple[str, ...]:
-    """One host as a line of the table. ``local``: what a person said on this host, which the report may not know yet;
-    None where the host is another one."""
+    """One host as a line of the table. ``local``: the holds that people set on this host, which its report may not name
+    yet; None for any other host."""
     report = status.report
     if report is None:
         return status.host, status.verdict.value, "", "", "", printable(status.why, WHAT_LIMIT)
@@ -112,7 +112,7 @@ def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[
 
 
 def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None) -> Iterator[str]:
-    """The holds in words, without those that a problem tells already (``backoff``, a commit just taken back)."""
+    """The holds in words, without those that a problem names already (``backoff``, a commit just taken back)."""
     taken_back = any(problem.kind == ProblemKind.ROLLED_BACK for problem in report.problems)
     said = {HoldKind.BACKOFF, HoldKind.BAD} if taken_back else {HoldKind.BACKOFF}
     if local is not None:

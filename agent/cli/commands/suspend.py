@@ -29,9 +29,9 @@ def suspend(output: Output, paths: Paths, reason: str, duration: str | None) -> 
     if not reason.strip():
         raise UsageError("a suspension needs a reason", hint="hostwright suspend 'disk is being replaced' --for 4h")
     if not paths.settings.exists():
-        read(paths)  # says that nobody manages this machine
+        read(paths)  # raises an error: nobody manages this machine
     Memory(paths).keep_suspension(Suspension(reason.strip(), now, end))
-    # A cycle that has already begun does not know of it; when this returns, nothing touches the host any more.
+    # A cycle that has begun does not know of the suspension. After this wait, nothing touches the host any more.
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
         pass
     ends = "until `hostwright resume`" if end is None else f"until {moment(end, SECOND)}"
@@ -41,6 +41,6 @@ def suspend(output: Output, paths: Paths, reason: str, duration: str | None) -> 
 
 
 def report_soon(paths: Paths) -> None:
-    """Ask the daemon for a cycle, which reports the change now. Without a daemon the next cycle does."""
+    """Ask the daemon for a cycle, which reports the change now. Without a daemon the next cycle reports it."""
     with contextlib.suppress(SettingsError):
         ask(paths.control, wait=False, timeout_s=10.0)

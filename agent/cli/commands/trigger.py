@@ -1,4 +1,4 @@
-"""trigger: a cycle now, and the reason of its exit code."""
+"""trigger: a cycle now, and the reason for its exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def trigger(output: Output, paths: Paths, wait: bool) -> Reply:
 
 
 def _why(memory: Memory, code: int) -> HostwrightError:
-    """The error behind the exit code of the last cycle, if that cycle wrote it down."""
+    """The error behind the exit code of the last cycle. It names no reason if that cycle wrote none down."""
     state = memory.state()
     slug, message, hint = state.cause if state.exit == code else ("", "", "")
     if not message:

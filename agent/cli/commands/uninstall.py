@@ -1,4 +1,4 @@
-"""uninstall: gives a host back as it was before the agent, and takes the agent off it."""
+"""uninstall: the giving back of a host as it was before the agent, and the removal of the agent."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from agent.remotes import mirror_of_host
 from agent.system.systemd import booted
 
 LOCK_WAIT_S = 600.0
-"""A cycle that somebody started by hand may be at work."""
+"""Seconds to wait for a cycle that somebody started by hand, or for bootstrap.sh."""
 
 Talk = Callable[[str], None]
 
 
 @dataclass(slots=True)
 class Gone:
-    """``failed``: what could not be done, a line each. ``stayed``: what stays by rule. ``last``: the command that is
-    still to be run, by ``exec_last``: it takes away what this program runs on, ``own`` packages."""
+    """The result of uninstalling. ``failed``: a line for each thing that could not be done. ``stayed``: a line for each
+    thing that stays by rule. ``last``: the command that ``exec_last`` has still to run; it removes the packages that
+    this program needs, ``own`` in number."""
 
     failed: list[str] = field(default_factory=list)
     stayed: list[str] = field(default_factory=list)
@@ -66,7 +67,8 @@ def uninstall(output: Output, keep: bool, yes: bool) -> Reply | int:
 
 @contextmanager
 def _no_bootstrap(paths: Paths) -> Iterator[int]:
-    """Hold the lock of bootstrap.sh and yield its descriptor: one run must not install what the other removes."""
+    """Hold the lock of bootstrap.sh, so that it installs nothing meanwhile, and yield its descriptor. Raises
+    LockedError."""
     with ExitStack() as held:
         try:
             lock = held.enter_context(locked(paths.bootstrap_lock, wait_s=LOCK_WAIT_S))
@@ -112,7 +114,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
             entries = Ledger(paths.ledger).entries()
             for line in counts(plan_uninstall(entry for entry in entries if not _is_own(entry))):
                 output.say(line)
-            with suppress(DeployError, OSError):  # it is said when it is tried
+            with suppress(DeployError, OSError):  # uninstalling itself names the error
                 own = [entry.name for entry in entries if _is_own(entry)]
                 if going := len(own) - len(require_manager().farewell(own)[1] if own else ()):
                     output.say(f"removed last: {packages_told(going)}")
@@ -121,10 +123,10 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
 
 
 def take_off(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
-    """Stop the services, gives back what the ledger knows, and removes the agent. With ``keep`` only the agent goes:
-    what it configured stays, and so do settings, memory and ledger.
+    """Stop the services, give back all things in the ledger, and remove the agent. With ``keep`` only the agent goes:
+    the things that it configured stay, and so do settings, memory and ledger.
 
-    Running it again tries again what could not be done. Raises LockedError when a cycle that is no service does not
+    A second run tries again what failed in the first. Raises LockedError if a cycle that was started by hand does not
     end in time.
     """
     gone = Gone()
@@ -160,7 +162,8 @@ def _withdraw(paths: Paths) -> list[str]:
 
 
 def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
-    """Give back what the ledger knows. Return True if the ledger is still needed: something could not be restored."""
+    """Give back all things in the ledger, and note in ``gone`` what failed and what stays. Return True if the ledger is
+    still needed, because a thing could not be restored."""
     ledger = Ledger(paths.ledger)
     entries = ledger.entries()
     others = [entry for entry in entries if not _is_own(entry)]
@@ -185,7 +188,7 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
 
 
 def _beyond_it(memory: Memory) -> list[str]:
-    """A line for each thing that no ledger can give back."""
+    """Lines for the things that no ledger can give back: commands that ran, and scripts of on_remove that did not."""
     try:
         deploys = memory.applied().deploys
     except SettingsError:
@@ -196,7 +199,7 @@ def _beyond_it(memory: Memory) -> list[str]:
 
 
 def _is_own(entry: LedgerEntry) -> bool:
-    """True for a package that bootstrap.sh installed: it runs this very program."""
+    """True for a package that bootstrap.sh installed, which this very program needs."""
     return entry.deploy == BOOTSTRAP and entry.kind == "package"
 
 
@@ -213,10 +216,12 @@ printf '  -> remove them by hand: %s\\n' "$*" >&2
 printf '%s' "$failed"
 exit 3
 """
-"""POSIX sh: code, what goes to stdout if the command ends well, what if not, the command."""
+"""A script of POSIX sh. Its arguments: the exit code and the stdout if the command succeeds, the stdout if it fails,
+and the command."""
 
 
 def exec_last(command: Sequence[str], code: int, fine: str, failed: str) -> None:
-    """Become a shell that runs ``command``, which removes this program and its Python."""
+    """Become a shell that runs ``command``, which removes this program and its Python. ``code``, ``fine``: the exit
+    code and the stdout if it succeeds. ``failed``: the stdout if it fails; the exit code is then 3."""
     argv = ["sh", "-c", _LAST, "sh", f"{code}", fine, failed, *command]
-    os.execve("/bin/sh", argv, environment())  # noqa: S606 - of a shell there is one, and it is this one
+    os.execve("/bin/sh", argv, environment())  # noqa: S606 - the shell's script is a constant
