@@ -158,7 +158,7 @@ def _serve(user: LocalUser, work: Callable[[Sequence[int]], Sequence[object]], a
                         _become(user)
                         became = True
                     outcomes = work(numbers)
-                except BaseException as error:  # whatever it is, it must not unwind into the parent's code
+                except BaseException as error:  # no exception may unwind into the parent's code
                     outcomes = [error] * len(numbers)
                 answer = memoryview(json.dumps([_plain(outcome, user) for outcome in outcomes]).encode() + b"\n")
                 while answer:

@@ -75,8 +75,8 @@ def query(names: Iterable[str]) -> dict[str, LoadedUnit]:
 
 
 def questions(names: Collection[str], beside: Collection[str] = ()) -> Iterator[Question]:
-    """The questions that ``query`` and ``behind`` rest on, without the files that units read. ``beside``: those of
-    ``names`` for which the state of the units that want them counts, too. Raises DeployError where systemctl fails."""
+    """The questions that ``query`` and ``behind`` rest on, without the files that units read. ``beside``: for these of
+    ``names``, the units that want them are asked about as well. Raises DeployError where systemctl fails."""
     found = query(names)
     others = {other for state in found.values() for other in state.triggers}
     others |= {other for name in beside for other in found[name].wanters}
@@ -163,8 +163,8 @@ def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[st
 def behind(
     unit: str, found: LoadedUnit, restart_on: Iterable[str] = (), reload_on: Iterable[str] = ()
 ) -> UnitStep | None:
-    """The step by which ``unit`` reads those of these files, and of all below them, that changed since it last read
-    them; None where there are none."""
+    """The step by which ``unit`` reads the changes of these files, and of all below them, since it last read them; None
+    where there are none."""
     reloaded_us = 0
     with contextlib.suppress(OSError):
         reloaded_us = _stamp(unit).stat().st_mtime_ns // 1000  # systemd forgets reloads at a daemon-reload
@@ -183,7 +183,8 @@ def now() -> Clock:
 def changed_us(paths: Iterable[str]) -> int:
     """The newest ctime of ``paths`` and all below them, in microseconds since the epoch; 0 where nothing is there.
 
-    Of a link, its own ctime and those of the links and the target behind it count. Links in a folder are not entered.
+    Of a link, its own ctime and those of the links and the target behind it count. A link to a folder is entered only
+    where it is one of ``paths``.
     """
     return max((_ctime_us(found) for path in paths for found in _below(path)), default=0)
 

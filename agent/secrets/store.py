@@ -41,7 +41,7 @@ class SecretStore:
     def __init__(self, root: Path, tree: Tree, inventory: str) -> None:
         """Read hosts, identities, admins and lock.yaml. Raises InventoryError with every complaint about them."""
         source, complaints = open_source(tree, inventory), Complaints()
-        groups = read_groups(source, complaints)  # not the variables: a vault among them is what `import` is for
+        groups = read_groups(source, complaints)  # without variables: `secret import` runs while they still hold vaults
         hosts = tuple(groups.hosts)
         self.folder = root / source.folder
         self.files = SecretFiles(source, {name: groups.members(name) for name in groups.groups}, hosts)

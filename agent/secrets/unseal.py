@@ -133,7 +133,7 @@ class Unsealer:
         return found
 
     def _provided(self, name: str, place: str, key: str, settings: Mapping[str, Any]) -> str:
-        from agent.secrets.provided import Providers  # most hosts ask nobody
+        from agent.secrets.provided import Providers  # imported late: most hosts ask no provider
         from agent.secrets.providers.api import ProviderError
 
         if self._providers is None:

@@ -105,7 +105,7 @@ def _files(written: JSON, root: Path) -> list[Correction]:
         words = [file.change.operation] if file is not None else []
         diff = file.change.diff if file is not None else None
         change = WantedChange(item.key, ", ".join([*words, "fetch its package lists"]), diff)
-        found[item.key] = Correction(change, put_and_fetch, item)  # behind its keyring
+        found[item.key] = Correction(change, put_and_fetch, item)  # last, because its keyring has to be there before
     return list(found.values())
 
 

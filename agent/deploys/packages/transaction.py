@@ -71,7 +71,7 @@ class Transaction:
         try:
             self._run(changes, renew=renew)
         except DeployError as failure:
-            # It kept all of them from being tried.
+            # The failure kept all of them from being tried.
             self.refusals.update((change.name, self.refusals.get(change.name) or failure) for change in changes)
             if not changes:
                 raise

@@ -162,8 +162,8 @@ def _concrete(name: str, unit: UnitEntry, sources: Sources) -> Mapping[str, JSON
 
 
 def _own_files(name: str) -> tuple[str, ...]:
-    """Paths of the unit's file and of its folder of drop-ins, and of those of its template. Another deploy may write
-    them."""
+    """The paths of the unit's file and its folder of drop-ins; of an instance, also the two of its template. Another
+    deploy may write them."""
     files = dict.fromkeys(f"{UNIT_FOLDER}/{each}" for each in (name, template_of(name)))
     return (*files, *(f"{file}.d" for file in files))
 

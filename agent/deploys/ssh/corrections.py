@@ -23,8 +23,8 @@ from agent.system.systemd import booted
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
-    """One correction for each resource that is not as it should be. On a host without sshd or systemd, that of the
-    settings only says so, and is refused."""
+    """One correction for each resource that is not as it should be. Settings that cannot come into force, for instance
+    on a host without sshd or systemd, are refused."""
     items = items_from_json(arguments["items"])
     found = tree.corrections(items, root)
     drop_in = next((item for item in items if item.path == DROP_IN), None)

@@ -78,7 +78,7 @@ def remove(name: str) -> str:
         return "it is the superuser's"
     untaken = revoke(name, leaves=True)
     with suppress(OSError):
-        departed.remember(person)  # revoke remembers none without access, whose number and home count as well
+        departed.remember(person)  # revoke did not record an account without access
     if busy := processes(person):
         why = f"waits for {busy}"
     else:
