@@ -1,10 +1,11 @@
-"""Asks questions about this host, and says later whether each still has the same answer.
+"""Answers to questions about this host, and the check that each question still has the same answer.
 
-A trace is text: a line for each question, ``kind``, ``subject`` and answer, with tabs between. The daemon reads it, so
-this module loads next to nothing: kinds are the bare words of ``QuestionKind``.
+A trace is text: a line for each question with ``kind``, ``subject`` and answer, with tabs between. The daemon reads it,
+so this module loads next to nothing: kinds are the bare words of ``QuestionKind``.
 
-An answer by times is only good if a later change cannot bear the same time. File systems stamp with the time of the
-last tick of the kernel. So what changed within that grain is asked again a moment later (Git calls it racy).
+An answer that holds times is only good if no later change can get the same time. File systems use the time of the
+kernel's last tick, the grain of their clock. So the agent asks about a path that changed within that grain again a
+moment later (Git calls such a path racy).
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from agent.domain.question import Question
 
 GRAIN_NS = 20_000_000
-"""A tick takes 10 ms at most (CONFIG_HZ=100)."""
+"""The grain in nanoseconds: two ticks, and a tick takes 10 ms at most (CONFIG_HZ=100)."""
 
 COARSE_GRAIN_NS = 2_000_000_000
-"""Of file systems that keep whole seconds, or even ones (ext3, FAT)."""
+"""The grain of file systems that keep whole seconds, or only even ones (ext3, FAT)."""
 
 VALUE_LIMIT = 64 * 1024
-"""Bytes of a value that are read."""
+"""The most bytes of a value that are read."""
 
 ASK_TIMEOUT_S = 20.0
-"""systemd has this long to answer all questions about units, and as long again to name those that failed."""
+"""Seconds that systemd has to answer all questions about units, and again to name those that failed."""
 
 lstat_fields: Callable[[os.stat_result], tuple[int, ...]] = attrgetter(
     "st_ctime_ns", "st_mtime_ns", "st_dev", "st_ino", "st_mode", "st_uid", "st_gid", "st_size"
@@ -41,12 +42,13 @@ lstat_fields: Callable[[os.stat_result], tuple[int, ...]] = attrgetter(
 
 _TRIES = 5
 _GIVING = ("system.posix_acl_access", "system.posix_acl_default", "security.capability")
-"""``system.attributes`` says what they give; to a folder, where a plan compares them all the same."""
+"""Extended attributes that give rights (``system.attributes``). Of a folder they are part of the answer, because a plan
+compares them."""
 _NOTHING, _UNTOLD = b"-", b"?"
 _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"))
 
 _SYSTEMD = "/run/systemd/system"
-"""There while systemd runs: sd_booted(3)."""
+"""A folder that exists while systemd runs: sd_booted(3)."""
 _SHOW = (
     "systemctl",
     "show",
@@ -55,19 +57,20 @@ _SHOW = (
     "--",
 )
 _SHOWN_MOST = 16 * 1024 * 1024
-"""Bytes that it may print: a unit takes some hundred."""
+"""The most bytes that ``_SHOW`` may print: a unit takes some hundred."""
 
 
 def trace(questions: Iterable[Question]) -> str:
     """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
-    the grain of the clock: 20 ms where something has just changed. Raises UnsteadyError where something changes all
-    the time or systemd does not answer, UnsignedError where it does not tell of a unit."""
+    the grain of the clock: 20 ms where something has just changed (2 s on file systems with whole seconds). Raises
+    UnsteadyError where something changes all the time or systemd does not name failed units, UnsignedError where it
+    does not answer about a unit."""
     return _text(_asked(_line(question.kind, question.subject) for question in questions))
 
 
 def renewed(trace: str) -> tuple[str, list[bytes]] | None:
-    """Ask each question of a trace again, as ``trace`` does. Return the trace as it is now, and the questions that have
-    another answer; None where a look rested on more than questions. Raises as ``trace``."""
+    """Ask each question of a trace again, as ``trace`` does. Return the new trace, and the questions whose answer
+    differs; None where the trace is empty or its look rested on more than questions. Raises as ``trace``."""
     lines = trace.encode("latin-1").split(b"\n")[:-1]
     before = {line[: (end := line.rindex(b"\t") + 1)]: line[end:] for line in lines}
     if not before or any(question.startswith((b"unsigned\t", b"unsteady\t")) for question in before):
@@ -105,17 +108,19 @@ def _asked(questions: Iterable[bytes]) -> dict[bytes, bytes]:
 
 
 def unsigned(why: str) -> str:
-    """Return the line of a look that no questions cover. It never differs: only another look could tell."""
+    """Return the line of a look that no questions cover, for the reason ``why``. ``differing`` never yields it: only
+    another look can find a difference."""
     return _line("unsigned", why).decode("latin-1") + "\n"
 
 
 def unsteady(why: str) -> str:
-    """Return the line of a look that has to be repeated soon. It always differs."""
+    """Return the line of a look that has to be repeated soon, for the reason ``why``. ``differing`` always yields
+    it."""
     return _line("unsteady", why).decode("latin-1") + "\n"
 
 
 def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Ask each question of a trace again; yield the lines whose answer is another now, each with that answer."""
+    """Ask each question of a trace again; yield each line whose answer has changed, with the new answer."""
     together: list[bytes] = []
     for line in lines:
         kind, subject, before = line.rstrip(b"\n").split(b"\t")
@@ -137,12 +142,12 @@ def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def subject_of(line: bytes) -> str:
-    """Return what a line asks about."""
+    """Return the subject of a line."""
     return unescaped(line.split(b"\t")[1]).decode(errors="replace")
 
 
 def ask(questions: Iterable[bytes]) -> list[bytes]:
-    """Return an answer for each question, a line without its answer."""
+    """Return an answer for each question. A question is a line without its answer."""
     questions = list(questions)
     about_units = _answers_about_units([question for question in questions if question.startswith(_ABOUT_UNITS)])
     return [about_units[question] if question in about_units else _answer(question) for question in questions]
@@ -210,8 +215,8 @@ def _past(moment: bytes) -> bytes:
 
 
 def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
-    """Return the answers by the names of units: ``?`` for one that systemd does not tell of alone, such as a template
-    or a pattern, and for each that is not asked ``until`` then."""
+    """Return the answers by names of units. The answer is ``?`` where systemd has none for this one unit, such as for a
+    template or a pattern, or none by ``until`` (monotonic clock)."""
     if not os.path.isdir(_SYSTEMD):  # noqa: PTH112 - the daemon has no pathlib
         return dict.fromkeys(names, _NOTHING)
     left = until - time.monotonic()
@@ -226,12 +231,12 @@ def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
         return {name: _escaped(block) for name, block in zip(names, blocks, strict=True)}
     if len(names) == 1:
         return {names[0]: _UNTOLD}
-    half = len(names) // 2  # one of them is the odd one
+    half = len(names) // 2  # at least one name has no answer of its own: find it by halves
     return {**_units(names[:half], until), **_units(names[half:], until)}
 
 
 def _failed_units() -> bytes:
-    """Return the names of failed units, ``?`` where systemd does not tell."""
+    """Return the names of failed units; ``?`` where systemd does not answer."""
     if not os.path.isdir(_SYSTEMD):  # noqa: PTH112
         return b""
     names = systemd.all_failed_units(ASK_TIMEOUT_S)
@@ -250,14 +255,14 @@ _FAILED_UNITS = b"failed-units\t\t"
 
 
 def _absence(error: OSError) -> bytes:
-    """Return the answer of a path that cannot be looked at: ``-`` for nothing there, else the number of the error."""
+    """Return the answer of a path that cannot be read: ``-`` if nothing is there, else ``!`` and the errno."""
     return _NOTHING if isinstance(error, (FileNotFoundError, NotADirectoryError)) else b"!%d" % (error.errno or 0)
 
 
 def _young(answers: Mapping[bytes, bytes], at_ns: int) -> list[bytes]:
-    """Return those questions about paths whose answers are younger than the grain of the clock."""
+    """Return the questions about paths whose answers are younger than the grain of the clock."""
     old = b"%d " % (at_ns - COARSE_GRAIN_NS)
-    # Times with as many digits are in the order of their digits, and of thousands of times most are that old.
+    # A comparison of bytes first: it is in order for times with equally many digits, and most of thousands are old.
     perhaps = (each for each in answers.items() if each[1] > old or each[1][len(old) - 1 : len(old)] != b" ")
     return [
         question
@@ -267,9 +272,9 @@ def _young(answers: Mapping[bytes, bytes], at_ns: int) -> list[bytes]:
 
 
 def is_young(ctime_ns: int, at_ns: int) -> bool:
-    """Return whether a later change may leave a thing with the ctime that lstat told of after ``at_ns``.
+    """Return True if a later change may leave a path with the same ctime. lstat returned it at ``at_ns`` or later.
 
-    True of a ctime in the future, too: the clock was set back since, and will bring that time again."""
+    A ctime in the future is young, too: the clock was set back since, and will reach that time again."""
     return ctime_ns > at_ns - _grain(ctime_ns)
 
 
@@ -293,7 +298,7 @@ def _escaped(text: bytes) -> bytes:
 
 
 def unescaped(text: bytes) -> bytes:
-    """Return the subject or answer that stands in a line as ``text``."""
+    """Return the subject or answer that a line holds, escaped, as ``text``."""
     if b"\\" not in text:
         return text
     parts = text.split(b"\\\\")

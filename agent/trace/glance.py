@@ -1,7 +1,8 @@
-"""Asks the questions of a trace one time after another, most of them by one lstat of each path.
+"""The questions of a trace, asked again and again: most of them by one lstat of each path.
 
-Each change to a path changes its ctime, and so what lstat returns. As long as lstat returns what it returned when the
-questions about a path had their old answers, the daemon asks none of them. It asks all other questions each time.
+Each change to a path changes its ctime, and so the result of lstat. The daemon keeps the result that lstat had when all
+answers about a path were the old ones. While it stays the same, the daemon does not ask the questions about the path.
+It asks all other questions each time.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ _ABSENT = b"-"
 
 
 class Glance:
-    """Looks at the questions in the file of a rest."""
+    """The repeated look at the questions in the file of a rest."""
 
     def __init__(self) -> None:
         self._file: tuple[int, ...] = ()
-        """The identity of the file that was looked at last."""
+        """The identity of the file at the last look."""
         self._seen: dict[bytes, bytes] = {}
-        """By path, its ``_sight`` when all answers were the old ones; empty while there is none to rely on."""
+        """By path, its ``_sight`` when all answers were the old ones; empty while there is no reliable one."""
         self._others: list[bytes] = []
-        """The lines that are about other things than paths."""
+        """The lines that are not about paths."""
 
     def differing(self, rest: Path, most: int) -> list[tuple[bytes, bytes]]:
-        """Return what ``answers.differing`` yields for the trace in the file, at most so many. Raises OSError, and
-        ValueError or LookupError for what is no trace."""
+        """Return the changes that ``answers.differing`` yields for the trace in the file, at most ``most``. Raises
+        OSError; ValueError or LookupError for a file that is no trace."""
         with opened(rest) as file:
             self._begin(file)
             at_ns = time.time_ns()
@@ -48,7 +49,7 @@ class Glance:
         return changes
 
     def _begin(self, file: BinaryIO) -> None:
-        """Forget what was seen where the file is another one."""
+        """Forget all sights if the file is not that of the last look."""
         found = os.fstat(file.fileno())
         identity = (found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
         if identity == self._file:
@@ -63,13 +64,13 @@ class Glance:
 
 
 def _path_of(line: bytes) -> bytes | None:
-    """The path that a line asks about; None where that is something else."""
+    """The path that a line asks about; None where it asks about something else."""
     kind, subject, _ = line.split(b"\t")
     return unescaped(subject) if kind in (b"path", b"folder") else None
 
 
 def _sight(path: bytes) -> bytes:
-    """What lstat says of a path, and where it leads if it is a link; empty where that cannot be relied on."""
+    """The result of lstat for a path, with the target of a link; empty where an error makes it unreliable."""
     try:
         found = os.lstat(path)
         sight = _pack(*lstat_fields(found))

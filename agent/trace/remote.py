@@ -1,4 +1,4 @@
-"""A question to a remote that is under way: git runs beside the daemon, which goes on."""
+"""A question to a remote: git runs beside the daemon, which does not wait for the answer."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import time
 from collections.abc import Mapping, Sequence
 
 MEMORY_MOST = 96 * 1024 * 1024
-"""Bytes of data that git may hold: a list of half a million branches. A server may make one without end. What asks the
-health checks needs half of it: the daemon and both fit into what its unit may hold."""
+"""The most bytes of data that git may hold: a list of half a million branches. A server may send an endless one. The
+command for health checks needs half of that, and the daemon's unit has memory for the daemon and both."""
 
 ANSWER_MOST = 1024 * 1024
-"""Bytes of an answer that can be compared; a longer one is never the same."""
+"""The most bytes of an answer that can be compared; a longer one is never the same."""
 
 
 _REPORTS = (b"refs/heads/status", b"refs/heads/status-")
-"""The branches that hosts report to, exactly or with a number behind it: those move all the time."""
+"""The branch that hosts report to, and the prefix of such branches with a number: they change all the time."""
 
 
 def offered(answer: bytes) -> str:
-    """Return what git says that a remote's refs are at, a line each with a character for each byte, without the
-    branches that hosts report to; empty where that is more than can be compared."""
+    """Return the lines of git's ``answer`` about a remote's refs, without the branches that hosts report to, with a
+    character for each byte; empty where the answer is longer than ANSWER_MOST."""
     if len(answer) > ANSWER_MOST:
         return ""
     whole, shards = _REPORTS
@@ -33,8 +33,8 @@ def offered(answer: bytes) -> str:
 
 
 class Asked:
-    """One run of a program whose output is the answer. Raises OSError where it cannot be started, ValueError where its
-    name or environment cannot be one."""
+    """One run of a program whose output is the answer. Raises OSError where it cannot be started, ValueError where
+    its arguments or environment are not valid."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> None:
         self._until = time.monotonic() + timeout_s
@@ -58,11 +58,12 @@ class Asked:
 
     @property
     def left_s(self) -> float:
-        """Seconds until it is given up."""
+        """Seconds until the program is ended without an answer."""
         return max(0.0, self._until - time.monotonic())
 
     def answer(self) -> bytes | None:
-        """The answer, to be asked for until there is one: None while there is none, empty where none could be had."""
+        """The answer; None while the program runs, empty where it failed or took too long. The end of the program is
+        noticed here, so call it until it returns an answer, and never after that."""
         code = self._process.poll()
         if code is None and self.left_s > 0:
             return None
@@ -71,7 +72,7 @@ class Asked:
         return said
 
     def end(self) -> None:
-        """End it, and whatever it started."""
+        """End the program and all that it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

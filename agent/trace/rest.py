@@ -1,6 +1,6 @@
-"""What the daemon goes by between two cycles: a file in /run/hostwright that each cycle writes.
+"""The file in /run/hostwright that each cycle writes, and that the daemon follows until the next cycle.
 
-Its first line is a JSON object, the rest of it a trace (``answers``). It lies in memory: after a boot, and after a
+Its first line is a JSON object, its other lines are a trace (``answers``). It lies in memory: after a boot, and after a
 start of the daemon, a cycle comes first anyway. Without it, or where it cannot be read, the host is not at rest.
 """
 
@@ -15,24 +15,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 DEFAULTS: Mapping[str, int] = {"fetch_s": 60, "drift_s": 60, "plan_s": 1800}
-"""``schedule:`` where nobody has said anything, in seconds."""
+"""The defaults of ``schedule:`` in seconds."""
 
 ASK_LONGEST_S = 24 * 3600
-"""The remote has this long to answer, in seconds, at most."""
+"""The most seconds after which a command of a ``Rest`` may be given up."""
 
 
 PASSED = b"all checks pass\n"
-"""What the command of a ``Rest.probe`` says then."""
+"""The output of the command of a ``Rest.probe`` where all checks pass."""
 
 TimedCommand = tuple[list[str], dict[str, str], int]
-"""Arguments, environment, and after how many seconds it is given up."""
+"""Arguments, environment, and the seconds after which the command is given up."""
 
 
 class Rest:
-    """``until``: seconds since the epoch up to when a cycle would find nothing to do, as long as the trace and the
-    remote say the same; 0: the host is not at rest. ``ask``: the command that asks the remote what its branches are at,
-    with its environment. ``offered``: what it told the cycle (``remote.offered``). ``probe``: the command that asks
-    ``checks``, the health checks of the deploys; None where there are none."""
+    """The rest of a host between two cycles. ``until``: seconds since the epoch; before that a cycle would find nothing
+    to do as long as the trace and the remote have the same answers. 0: the host is not at rest. ``ask``: the command
+    that asks the remote for its branches. ``offered``: the answer that the cycle got (``remote.offered``). ``probe``:
+    the command that runs ``checks``, the health checks of the deploys; None where there are none."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Rest:
 
     @property
     def interval_s(self) -> int:
-        """Seconds between two cycles of a host that is not at rest: each fetches, and looks at all."""
+        """Seconds between two cycles of a host that is not at rest: each fetches, and looks at everything."""
         return max(1, min(self.fetch_s, self.drift_s, self.plan_s))
 
 
@@ -77,7 +77,7 @@ def write(path: Path, rest: Rest, trace: str = "") -> None:
 
 
 def replaced(path: Path, content: bytes) -> None:
-    """Replace a file in memory, which nobody else may read. Raises OSError."""
+    """Replace a file in memory by one that only root may read. Raises OSError."""
     temporary = path.with_name(f".{path.name}")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -87,7 +87,7 @@ def replaced(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> Rest | None:
-    """The host's rest as the last cycle left it; None where none has said anything, or nothing of this form."""
+    """The host's rest as the last cycle wrote it; None where there is no file, or none of this form."""
     with suppress(OSError, ValueError, TypeError, RecursionError), opened(path) as file:
         rest = Rest(**json.loads(file.readline()))
         return rest if _has_its_types(rest) else None
@@ -108,7 +108,7 @@ def _is_command(argv: object, environment: object, timeout_s: object) -> bool:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines of the trace."""
+    """The lines of the trace. Raises OSError."""
     with opened(path) as file:
         yield from lines_of(file)
 
@@ -121,7 +121,7 @@ def lines_of(file: BinaryIO) -> BinaryIO:
 
 
 def unsigned_looks(path: Path) -> list[str]:
-    """Return, of each look that no questions cover, what it is and why; none where the host is not at rest."""
+    """Return the reason of each look that no questions cover; none where the file cannot be read."""
     with suppress(OSError):
         split = (line.split(b"\t") for line in lines(path))
         return [subject.decode(errors="replace") for kind, subject, _ in split if kind == b"unsigned"]

@@ -1,4 +1,4 @@
-"""What the daemon saw change before it started a cycle: a file in /run/hostwright, for ``steps.evidence``."""
+"""The changes for which the daemon started a cycle: a file in /run/hostwright, for ``steps.evidence``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from agent.trace.rest import opened, replaced
 
 CHANGES_MOST = 20
-"""Answers that are told; who changes a thousand files is found by the first."""
+"""The most changes that are kept: the first ones are enough to find who changes a thousand files."""
 
 
 class Suspicion:
-    """``changes``: the subject of a question, and its answer now. They came about between ``since``, when all was as
-    before, and ``at`` (seconds since the epoch)."""
+    """The ``changes`` that the daemon saw: subjects of questions, each with its new answer. They happened between
+    ``since``, when all answers were the old ones, and ``at`` (seconds since the epoch)."""
 
     def __init__(self, since: float, at: float, changes: Sequence[tuple[str, str]]) -> None:
         self.since = since
@@ -24,12 +24,12 @@ class Suspicion:
 
 
 def write(path: Path, suspicion: Suspicion) -> None:
-    """Raises OSError."""
+    """Replace the file. Raises OSError."""
     replaced(path, json.dumps(vars(suspicion)).encode())
 
 
 def read(path: Path) -> Suspicion | None:
-    """None where there is none, or none that can be read."""
+    """The suspicion in the file; None where there is no file, or none of this form."""
     with suppress(OSError, ValueError, TypeError), opened(path) as file:
         return Suspicion(**json.loads(file.read()))
     return None

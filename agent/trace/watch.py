@@ -1,8 +1,8 @@
-"""When to ask the questions of a trace because something has stirred: soon, not at once, and not all the time.
+"""The moment to look at the questions of a trace because something has stirred: soon, not at once, and not always.
 
-The kernel tells that something has changed in a folder, which may hold much besides what was asked about. Asking again
-costs milliseconds, so that is how it is found out. Who writes to such a folder all the time has it asked ever more
-seldom, until that is as seldom as by the clock.
+The kernel reports a change in a folder, which may hold more than the trace asks about. A look costs milliseconds, so
+the daemon looks to find out. Where somebody writes to such a folder all the time, each look that finds nothing doubles
+the wait for the next one, until the daemon looks as seldom as by the clock.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from agent.system.inotify import FolderWatch
 from agent.trace.answers import unescaped
 
 DEBOUNCE_S = 0.2
-"""An editor writes a file in several steps."""
+"""Seconds from a stir to the look: an editor writes a file in several steps."""
 
 PATIENCE_S = 1.0
-"""From one look that found nothing to the next; twice as long each time."""
+"""Seconds from a first look that found nothing to the next one; they double with each such look."""
 
 FOLDERS_MOST = 4096
-"""The kernel's default for all programs of a user is 8,192 or more (fs.inotify.max_user_watches)."""
+"""The most folders that are watched. The kernel's default for all programs of a user is 8,192 or more
+(fs.inotify.max_user_watches)."""
 
 
 def folders(lines: Iterable[bytes]) -> list[bytes]:
-    """Return the folders in which the paths of a trace lie, each once, at most ``FOLDERS_MOST``."""
+    """Return the folders that hold the paths of a trace, each once, at most ``FOLDERS_MOST``."""
     found: dict[bytes, None] = {}
     for line in lines:
         kind, subject, _ = line.split(b"\t")
@@ -35,14 +36,15 @@ def folders(lines: Iterable[bytes]) -> list[bytes]:
 
 
 class Watching:
-    """Moments are seconds by a clock that nobody sets. ``longest_s``: seconds from one look to the next at most.
+    """A watch on folders that says when to look. Moments are seconds of a monotonic clock. ``longest_s``: the most
+    seconds from one look to the next.
 
-    ``selector`` tells of the first stir after each look, and of no other: whoever may write to a watched folder could
-    keep the daemon awake else.
+    ``selector`` reports the first stir after each look, and no other: otherwise anybody who may write to a watched
+    folder could keep the daemon awake.
     """
 
     def __init__(self, longest_s: float, selector: BaseSelector) -> None:
-        """Raises OSError where the kernel has no more to give."""
+        """Begin to watch. Raises OSError where the kernel has no inotify instance left."""
         self.kernel = FolderWatch()
         self._longest_s = longest_s
         self._selector = selector
@@ -60,7 +62,7 @@ class Watching:
         self.kernel.close()
 
     def stir(self, now: float) -> None:
-        """Something may have changed somewhere."""
+        """Note that something may have changed in a watched folder."""
         if self._stirred is None and self.kernel.drain():
             self._stirred = now
             self._selector.unregister(self)
@@ -72,12 +74,12 @@ class Watching:
         return max(0.0, self._stirred + DEBOUNCE_S - now, self._not_before - now)
 
     def look(self) -> None:
-        """A look begins: it sees whatever has stirred by now."""
+        """Note that a look begins. It covers all that has stirred by now."""
         if self._stirred is not None:
             self.kernel.drain()
 
     def looked(self, now: float, *, by_clock: bool) -> None:
-        """Nothing that counts was found. ``by_clock``: the look came anyway."""
+        """Note that the look found nothing. ``by_clock``: True where it was due without a stir."""
         quiet = by_clock and self._stirred is None
         longer = min(self._longest_s, max(PATIENCE_S, 2 * self._patience_s))
         self._patience_s = 0.0 if quiet else longer

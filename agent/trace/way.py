@@ -1,4 +1,4 @@
-"""The folders that are passed on the way to a path, as questions; and where a path leads that is a link."""
+"""Questions about the folders on the way to a path, and the targets of a link."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LINK_HOPS = 40
 
 
 def way(path: str, passed: dict[str, str] | None = None) -> Iterator[Question]:
-    """Yield a question for each folder and link on the way to the absolute ``path``, also for those that a link leads
-    through; not for the path itself. ``passed``: by path, what earlier calls have asked about, with where a link leads
-    (empty: no link); it is not asked about again."""
+    """Yield a question for each folder and link on the way to the absolute ``path``, also for those on the way that a
+    link leads; not for the path itself. ``passed``: the targets of links by path (empty: no link), of the paths that
+    earlier calls asked about; there is no second question about these."""
     passed = {} if passed is None else passed
     left = [part for part in reversed(path.split("/")) if part]
     there, hops = "", 0
@@ -43,7 +43,7 @@ def way(path: str, passed: dict[str, str] | None = None) -> Iterator[Question]:
 
 def targets(path: str) -> Iterator[str]:
     """Yield the absolute paths that the link at the absolute ``path`` leads to, one link after another; none where it
-    is no link. The last one may be of nothing."""
+    is no link. The last one need not exist."""
     here = Path(path)
     for _ in range(_LINK_HOPS):
         try:
