@@ -1,6 +1,6 @@
 """A built-in deploy in the engine child: its corrections, found and carried out without pyinfra.
 
-They are Python functions of ours: they need neither a connector nor a fact nor a state. In a deploy file an operation
+They are Python functions of the agent, and need no connector, fact or state of pyinfra. In a deploy file, an operation
 of pyinfra's calls the same functions.
 """
 
@@ -29,7 +29,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]*")
 Send = Callable[[Started | Operated], None]
 
 TOGETHER = 50
-"""Results in one line at most: each may have 64 KiB of output, and as much of errors."""
+"""The most results in one line: each may have 64 KiB of output, and as much of errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,19 @@ class BuiltIn:
     name: str
     corrections: tuple[Correction, ...]
     trace: str = ""
-    """From before the look, where it was asked for."""
+    """The answers to the look's questions, from before it; empty where they were not asked for."""
 
     @property
     def found(self) -> FoundDeploy:
-        """With the keys of what changes; the desired state has all others."""
+        """The message for the parent. Its resources are only those that change; the desired state has all others."""
         changes = tuple(correction.change for correction in self.corrections)
         resources = tuple(dict.fromkeys(change.resource for change in changes))
         return FoundDeploy(self.name, changes, resources, trace=self.trace)
 
 
 def look(order: Order, root: Path, *, traced: bool = False) -> BuiltIn:
-    """Find out what differs now. ``root``: the folder of the commit's files. ``traced``: with the answers to what the
-    look rests on. Raises UnpreparedError."""
+    """The differences that a built-in finds now. ``root``: the folder of the commit's files. ``traced``: True to ask
+    the questions of the look before it. Raises UnpreparedError."""
     try:
         if not _KIND.fullmatch(order.kind):
             raise DeployError(f"{order.kind!r} is not the name of a built-in deploy")
@@ -72,9 +72,9 @@ def _module(order: Order) -> ModuleType:
 
 
 def _part_to_look_at(order: Order) -> tuple[str, Mapping[str, JSON] | None] | None:
-    """After an earlier look: its trace with the answers of now, and the arguments of what may be found another way than
-    then (None: nothing). None where that may be all: the earlier look wanted most of it, or an answer changed that is
-    about more than single items."""
+    """The trace of an earlier look with new answers, and the arguments of the items to look at again (None: of no
+    item). None where everything has to be looked at: without an earlier look, where that one wanted to change most of
+    it, or where an answer changed that is about more than single items."""
     earlier = order.earlier
     if earlier is None or 2 * len(earlier.wanted) > earlier.trace.count("\n"):
         return None
@@ -103,11 +103,11 @@ def _trace(questions: Callable[[Mapping[str, JSON]], Iterable[Question]], order:
 
 
 def carry_out(deploy: BuiltIn, allowed: frozenset[str], *, send: Send, stopping: Callable[[], bool]) -> Done:
-    """Makes the corrections of the ``allowed`` resources, in order, until the end or a wish to stop. One that fails
-    keeps no other."""
+    """Make the corrections of the ``allowed`` resources, in order, until the end or until ``stopping`` is true. The
+    corrections behind a failed one are made, too."""
     permitted = [each for each in deploy.corrections if each.change.resource in allowed]
     for correction in permitted:
-        correction.allowed = True  # those that are made together have to know who takes part
+        correction.allowed = True  # corrections that are made together have to know each other
     stopped = False
     results: list[OperationResult] = []
 
@@ -139,7 +139,7 @@ def carry_out(deploy: BuiltIn, allowed: frozenset[str], *, send: Send, stopping:
 
 @contextmanager
 def announced(deploy: str, correction: Correction, send: Send) -> Iterator[None]:
-    """Says that a correction begins, and how it ended."""
+    """Send that a correction begins, and at the end how it went."""
     send(_started(deploy, correction))
     try:
         with _outside():
@@ -149,8 +149,8 @@ def announced(deploy: str, correction: Correction, send: Send) -> Iterator[None]
 
 
 def _outside() -> AbstractContextManager[None]:
-    """Names of corrections are in folders that these have open, not in the folder that a deploy file works in: the
-    guard of the commit's files cannot tell them apart."""
+    """A change of the working directory to ``/``. Corrections use names relative to folders that they have open. The
+    guard of the commit's files cannot tell them from names relative to the folder that a deploy file works in."""
     return chdir("/")
 
 
@@ -174,7 +174,7 @@ def _result(deploy: str, correction: Correction) -> OperationResult:
 
 
 def first_failure(failed: Sequence[Correction]) -> str:
-    """The failure of the first, in one line, and how many more there are; empty where there is none."""
+    """The error of the first failed correction, in one line, and the number of the others; empty where none failed."""
     if not failed:
         return ""
     told = one_line(f"{failed[0].change.resource}: {failed[0].error}")

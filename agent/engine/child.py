@@ -1,4 +1,4 @@
-"""The engine child as a process: lines in, lines out, a time limit, and nothing left of it when it goes wrong."""
+"""The engine child as a process: lines in, lines out, a time limit, and a complete end after a failure."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from typing import Self
 from agent.system.process import passed_on
 
 Pipes = tuple[int, int, int]
-"""Descriptors of what a child reads, what it writes, and where its errors go."""
+"""The descriptors of a child for its input, its output and its errors."""
 
 LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of one line: a plan of a hundred thousand changes with diffs is below that."""
+"""The most bytes of one line: a plan of a hundred thousand changes with diffs is shorter."""
 
 STDERR_KEPT = 8 * 1024
-"""Bytes of what the child wrote to stderr that are kept: the last ones."""
+"""The number of last bytes of the child's stderr that are kept."""
 
 _EXIT_CHECK_S = 0.5
-"""A process that the child left behind may hold its pipes open, so its end is looked for, too."""
+"""Seconds between checks for the child's end: a process that it left behind may hold its pipes open."""
 
 _CHUNK = 64 * 1024
 _ENDING_S = 5.0
-"""How long a child whose pipes are closed may take to end by itself."""
+"""Seconds that a child may take to end by itself once its pipes are closed."""
 
 
 class ChildEndedError(Exception):
@@ -47,11 +47,12 @@ class TimedOutError(Exception):
 
 
 class Child(ABC):
-    """A process in a session of its own. As a context: killed with all its group, if it is still there at the end after
-    an exception; given time to end after all went well."""
+    """A process in a session of its own. As a context: after an exception its whole group is killed; otherwise it first
+    gets ``_ENDING_S`` seconds to end by itself."""
 
     def __init__(self, begin: Callable[[Pipes], int]) -> None:
-        """``begin`` turns its ends of the pipes, which are closed here then, into its number."""
+        """Start the process. ``begin`` gets the child's ends of the pipes, starts it and returns its pid. Then these
+        ends are closed here."""
         with ExitStack() as theirs, ExitStack() as ours:
             theirs_in, ours_in = _pipe(theirs, ours)
             ours_out, theirs_out = _pipe(ours, theirs)
@@ -72,20 +73,21 @@ class Child(ABC):
 
     @abstractmethod
     def _status(self) -> int | None:
-        """Its status, negative where a signal ended it; None while it runs. Called until it is not None."""
+        """Ask for the status: negative where a signal ended it, None while it runs. Not called again after a status."""
 
     @abstractmethod
     def await_end(self, timeout_s: float | None) -> None:
-        """Returns when it has ended, or the time is over; its status is still to be asked for."""
+        """Wait until it has ended, for at most ``timeout_s`` seconds (None: without end). This may return earlier;
+        ``poll`` says whether it has ended."""
 
     def poll(self) -> int | None:
-        """Its status, negative where a signal ended it; None while it runs."""
+        """The status, kept once there is one: negative where a signal ended it, None while it runs."""
         if self._code is None:
             self._code = self._status()
         return self._code
 
     def wait(self, timeout_s: float | None = None) -> int:
-        """Raises TimedOutError."""
+        """The status, once it has ended. Raises TimedOutError after ``timeout_s`` seconds (None: never)."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while (code := self.poll()) is None:
             left = None if until is None else until - time.monotonic()
@@ -95,7 +97,8 @@ class Child(ABC):
         return code
 
     def send_signal(self, number: int) -> None:
-        """Safe in a signal handler: it asks for no status, which ``poll`` may be about to keep."""
+        """Send a signal to the process. Safe in a signal handler: it does not ask for the status, which a ``poll`` that
+        it interrupts may be about to keep."""
         if self._code is None:
             os.kill(self.pid, number)
 
@@ -114,18 +117,18 @@ class Child(ABC):
         self.close()
 
     def close(self) -> None:
-        """Lets go of its pipes."""
+        """Close its pipes."""
         self._selector.close()
         for pipe in (self.stdin, self.stdout, self.stderr):
             pipe.close()
 
     def terminate(self) -> None:
-        """Asks it to finish what it does and to end. Safe in a signal handler."""
+        """Ask it to finish the current operation and to end. Safe in a signal handler."""
         with contextlib.suppress(ProcessLookupError):
             self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it and everything that it started in its session's process group, now."""
+        """Kill it and all processes of its group, and wait for its end."""
         with contextlib.suppress(ProcessLookupError):
             try:
                 os.killpg(self.pid, signal.SIGKILL)
@@ -134,7 +137,7 @@ class Child(ABC):
         self.wait()
 
     def send(self, line: bytes, deadline: float) -> None:
-        """Raises ChildEndedError, or TimedOutError at ``deadline`` (monotonic clock)."""
+        """Send one line. Raises ChildEndedError, or TimedOutError at ``deadline`` (monotonic clock)."""
         rest = memoryview(line)
         self._selector.register(self.stdin, selectors.EVENT_WRITE)
         try:
@@ -147,7 +150,8 @@ class Child(ABC):
             self._selector.unregister(self.stdin)
 
     def receive(self, deadline: float) -> bytes:
-        """The next line. Raises ChildEndedError, TimedOutError at ``deadline``, OverflowError for a line too long."""
+        """The next line. Raises ChildEndedError, TimedOutError at ``deadline`` (monotonic clock), OverflowError for a
+        line of more than LINE_LIMIT bytes."""
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
@@ -161,12 +165,13 @@ class Child(ABC):
         return line
 
     def forget_words(self) -> None:
-        """What it wrote to stderr by now says nothing of how it may end later."""
+        """Forget its stderr so far: it is no reason for a later end."""
         self._read_all_words()
         self._last_words.clear()
 
     def _wait(self, deadline: float) -> set[object]:
-        """Moves what there is to read; returns the pipes that were ready."""
+        """Wait a moment and read from stderr and stdout; return the pipes that were ready. Raises ChildEndedError,
+        TimedOutError."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOutError
@@ -178,7 +183,7 @@ class Child(ABC):
         return ready
 
     def _read_stdout(self) -> bool:
-        """False when nothing came."""
+        """Read from stdout. False where there is nothing to read."""
         data = self.stdout.read(_CHUNK) or b""
         self._received += data
         return bool(data)
@@ -191,7 +196,8 @@ class Child(ABC):
         return bool(data)
 
     def _read_all_words(self) -> None:
-        """Bounded: whoever still writes there must not keep us here."""
+        """Read all of stderr. The number of reads is bounded: a process that never stops writing must not keep the
+        agent here."""
         for _ in range(STDERR_KEPT):
             if self.stderr not in self._selector.get_map() or not self._read_stderr():
                 return
@@ -203,7 +209,7 @@ class Child(ABC):
             self.kill()
             return ChildEndedError(-signal.SIGKILL, "the engine closed its pipe and did not end")
         if code != 0:
-            # What it had started may still be writing to the host.
+            # Processes that it started may still be changing the host.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._read_all_words()
@@ -213,7 +219,7 @@ class Child(ABC):
 
 
 def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
-    """Makes a pipe; each stack closes its end."""
+    """The two ends of a new pipe; each stack closes its end."""
     ends = os.pipe()
     for stack, end in zip((reading, writing), ends, strict=True):
         stack.callback(os.close, end)
@@ -221,8 +227,8 @@ def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an engine child. The locale decides what commands print that facts parse. Whoever this is has
-    a home and a name, as with sudo."""
+    """The environment of an engine child. The locale is fixed, because facts parse the output of commands. The user of
+    this process has a home and a name in it, as with sudo."""
     told = {"PATH": os.defpath}
     with contextlib.suppress(KeyError):  # a user that no file names
         own = pwd.getpwuid(os.geteuid())

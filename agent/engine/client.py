@@ -1,9 +1,9 @@
-"""pyinfra at arm's length: turns a desired state into what it would change here, and carries out what is decided.
+"""The engine: finds the changes that a desired state needs on this host, and applies those that the caller allows.
 
-Every apply has a child process of its own, and every plan one for each run of deploys that may look in the same way
-(``Looking``), because pyinfra remembers files for the life of a process, deploy code may do anything to the process
-that it runs in, and a process can be killed. The child of a plan confines itself, but for deploys that are planned
-with privileges.
+The work is done in child processes: pyinfra keeps files in memory for the life of a process, deploy code may do
+anything to its own process, and a process can be killed. Each apply has a child of its own. Each plan has one for each
+run of successive deploys that look in the same way (``Looking``). The child of a plan confines itself, except for
+deploys that are planned with privileges.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ REPOSITORIES = Paths().repositories
 
 @dataclass(eq=False, kw_only=True)
 class Engine:
-    """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
-    to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock.
-    ``repositories``: where other repositories' files lie, each in a folder called like its tree digest. ``traced``: a
-    plan tells the answers to what its looks rest on, too. ``unseal``: puts secrets into
-    the arguments of a deploy, whose commit's files lie in a folder; raises Lacking."""
+    """An engine. ``work``: a folder that only root may enter, for temporary files. ``timeout_s``: the most seconds that
+    one deploy may take from its preparation to its end. ``inherit``: descriptors that the child keeps open, such as
+    the lock. ``repositories``: the folder of other repositories' files, each in a folder with the name of its tree
+    digest. ``traced``: True where plans ask the questions that their looks rest on. ``unseal``: puts secrets into the
+    arguments of a deploy, given the folder of the commit's files; raises Lacking."""
 
     work: Path
     timeout_s: int
@@ -68,7 +68,7 @@ class Engine:
     traced: bool = False
     unseal: Callable[[Any, Path], Any] = nothing_sealed
     stopped: bool = field(default=False, init=False)
-    """True once somebody has asked for the end."""
+    """True once ``stop`` was called."""
     unconfined: str = field(default="", init=False)
     """The reason why plans are not confined here; empty where they are, or none was made yet."""
     _child: Child | None = field(default=None, init=False)
@@ -79,11 +79,11 @@ class Engine:
     def plan(
         self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None = None
     ) -> tuple[FoundDeploy, ...]:
-        """Find out what each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
-        ``earlier``: a plan of this cycle; what would be found as it was then is not looked at again. Deploys with
-        secrets are: the values may be other ones now.
+        """Each deploy of ``state`` with the changes that it would make now; nothing is changed. ``root`` holds the
+        commit's files. ``earlier``: a plan of this cycle. Items whose answers are the same as then are not looked at
+        again, except in deploys with secrets: their values may have changed.
 
-        Raises DeployError when the engine says what nobody understands (kind ``engine``) or was stopped.
+        Raises DeployError where the engine sends what cannot be read (kind ``engine``) or was stopped (``stopped``).
         """
         found: list[FoundDeploy] = []
 
@@ -119,13 +119,13 @@ class Engine:
         on_done: Callable[[DeployOutcome], None] = ignore,
         earlier: Plan | None = None,
     ) -> tuple[DeployOutcome, ...]:
-        """Prepares each deploy after the ones before it ran, asks ``decide``, and runs what it allows. ``earlier``:
-        as for ``plan``.
+        """Prepare each deploy after those before it ran, ask ``decide``, and run what it allows. ``earlier``: as for
+        ``plan``.
 
-        An outcome for every deploy of ``state``, in order: HELD for Skip, FAILED also for what could not be prepared
-        (``decide`` hears of it; its answer does not matter), SKIPPED for those behind the one that ended the engine
-        or overran its time, and behind a stop. What the callbacks raise ends the engine and is raised here. Raises
-        DeployError (kind ``engine``) when the engine says what nobody understands.
+        Returns an outcome for every deploy of ``state``, in order: HELD for Skip and for a secret that it lacks; FAILED
+        also where it could not be prepared (``decide`` is called, but its answer does not count); SKIPPED behind a
+        deploy that ended the engine or overran its time, and behind a stop. An exception of a callback ends the engine
+        and is raised here. Raises DeployError (kind ``engine``) where the engine sends what cannot be read.
         """
         if self.stopped:
             return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=STOPPED) for deploy in state.deploys)
@@ -133,8 +133,8 @@ class Engine:
         return self._converse(state, root, interrupted, caller, earlier)
 
     def stop(self) -> None:
-        """Finish the current operation and end. Nothing is applied any more; what was done can still be confirmed by
-        a later plan. Safe in a signal handler."""
+        """End after the current operation. Nothing is applied from now on; later plans can still confirm what was
+        applied. Safe in a signal handler."""
         self.stopped = True
         if self._child is not None:
             self._child.terminate()
@@ -150,7 +150,7 @@ class Engine:
         confined: bool = False,
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
-        """The outcomes of all deploys of ``state``, by one child from its start to its end."""
+        """The outcomes of all deploys of ``state``, from one child that is started and ended here."""
         looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
         orders: list[Order] = []
         waiting: dict[str, Mapping[str, Hold]] = {}
@@ -191,8 +191,9 @@ class Engine:
         return tuple(outcomes)
 
     def _child_of(self, fork: Callable[..., Child], *, confined: bool) -> Child:
-        """A child by ``fork``, which is told whether it is to confine itself. Where this host lacks what that takes,
-        another is started that does not: all of it or none. Raises DeployError where none can be started."""
+        """A child from ``fork``, confined where ``confined`` says so and this host has what that needs. Where it lacks
+        some of it, a second child replaces the first, without any confinement. Raises DeployError where none can be
+        started."""
         try:
             child = None
             if confined and not self.unconfined:
@@ -206,8 +207,8 @@ class Engine:
             ) from error
 
     def _fork(self, begin: Begin, *, itself: bool, confined: bool) -> Child:
-        """A fork of this process, which knows its orders; what it needs is loaded before it, and stays loaded. Or a
-        fork of the preloaded process, which waits for them."""
+        """A fork of this process, which has its orders (``itself``), or a fork of the preloaded process, which waits
+        for them. The modules that a fork of this process needs are loaded here first, and stay loaded."""
         folder, keep = (begin.temp, ()) if confined else (None, self.inherit)
         if not itself:
             pyinfra = any(order.source is not None for order in begin.deploys)
@@ -226,8 +227,8 @@ class Engine:
     def _order(
         self, deploy: DesiredDeploy, root: Path, interrupted: frozenset[str], earlier: DeployPlan | None
     ) -> tuple[Order, Mapping[str, Hold]]:
-        """The order of a deploy with the secrets put in that this host has, and the holds on resources that wait for
-        one which it has not. Raises Lacking for one without which it cannot be sent."""
+        """The order of a deploy, with the secrets that this host has, and the holds on resources whose secrets it
+        lacks. Raises Lacking for a secret that the whole deploy needs."""
         arguments, data = deploy.arguments, deploy.data
         waiting: Mapping[str, Hold] = {}
         if deploy.secrets and deploy.built_in and deploy.kind == "users":
@@ -245,7 +246,8 @@ class Engine:
         return Order(deploy.name, deploy.kind, deploy.source, arguments, data, begun, own, look), waiting
 
     def _settled(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
-        """The outcome of a talk, also where it was cut off."""
+        """The outcome of a talk, also where the child ended or overran its time. Raises DeployError (kind ``engine``)
+        where it sends what cannot be read."""
         try:
             return talk.outcome(unsent)
         except TimedOutError:
@@ -270,7 +272,8 @@ def _passed_over(caller: EngineCaller, deploy: str, lacks: Hold) -> DeployOutcom
 
 
 def why_unconfined(work: Path, timeout_s: float) -> str:
-    """Find out what this host lacks for plans that can only look; empty for nothing. Scratch files go to ``work``."""
+    """The reason why plans cannot be confined on this host; empty where they can. Scratch files go to ``work``. Raises
+    OSError where no child can be started, DeployError where it sends what cannot be read."""
     make_private_folder(work)
     with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
         started = Preloaded().child(scratch, pyinfra=False, timeout_s=timeout_s)

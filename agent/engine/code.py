@@ -1,4 +1,4 @@
-"""Runs deploy files as ``pyinfra @local deploys/x.py`` does, and says where in them something went wrong."""
+"""Deploy files: run as ``pyinfra @local deploys/x.py`` runs them, with the place in them where an error came from."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _entered: list[str] = []
 
 
 class UnpreparedError(Exception):
-    """A deploy cannot be prepared; the message is one line that says where and why."""
+    """A deploy cannot be prepared. The message is one line with the place and the reason."""
 
 
 def enter(root: Path, folder: Path) -> None:
-    """Makes ``folder``, of the repository at ``root``, the place that deploy code starts from: working directory, and
-    on the import path behind Python's own, as is ``root``.
+    """Make ``folder``, of the repository at ``root``, the working directory, and put both on the import path behind
+    Python's own folders.
 
-    Modules imported from there before are forgotten: operations at the top of a shared module belong to every
-    deploy that imports it, not only to the first. So are other repositories, whose modules may have the same names.
+    Modules imported from this or another repository before are forgotten: operations at the top of a shared module
+    belong to every deploy that imports it, and two repositories may have modules of one name.
     """
     os.chdir(folder)
     _entered.append(f"{root}")
@@ -49,12 +49,13 @@ def enter(root: Path, folder: Path) -> None:
 
 
 def repository() -> Path:
-    """The repository that deploy code is run from."""
+    """The root of the repository that deploy code runs from."""
     return Path(_entered[-1])
 
 
 def run_file(path: Path) -> dict[str, object]:
-    """Executes a Python file of the repository in a namespace of its own, and returns that."""
+    """Run a Python file of the repository in a namespace of its own, and return the namespace. Raises DeployError for a
+    path that leads out of the repository, and whatever the file raises."""
     root = repository()
     name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     if not path.resolve().is_relative_to(root.resolve()):
@@ -74,9 +75,10 @@ def misses_something(error: BaseException | None) -> bool:
 
 
 def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
-    """One line: the last place in deploy code on the way to ``error``, and what it says.
+    """One line: the innermost place in deploy code that ``error`` passed, and its message.
 
-    ``complaints`` is what pyinfra logged; of a failed fact its exception says no more than that no host is left.
+    ``complaints``: the warnings and errors that pyinfra logged. They are the message of a failed fact, whose exception
+    only says that no host is left.
     """
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, HostwrightError):
@@ -98,14 +100,15 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
 
 
 def hinted(complaint: str) -> str:
-    """A complaint of a plan that may only look; with the way out, where the plan lacked a right."""
+    """A complaint of a confined plan, with ``plan: privileged`` as the remedy where it seems that a right was
+    lacking."""
     if not _WANTS_MORE.search(complaint) or "`plan: privileged`" in complaint:
         return complaint
     return f"give this deploy `plan: privileged` if it cannot look without more, for a plan may only look: {complaint}"
 
 
 def is_no_hosts(error: BaseException) -> bool:
-    """pyinfra's way to say that something failed on its only host."""
+    """True for the error by which pyinfra says that something failed on its only host."""
     return type(error).__name__ == "PyinfraError" and str(error) == "No hosts remaining!"
 
 
@@ -114,7 +117,8 @@ def one_line(text: str) -> str:
 
 
 def _place(filename: str, root: Path) -> str | None:
-    """``filename`` as people know it, if it is deploy code: of the config repo, or a built-in's operations."""
+    """``filename`` as people know it, if it is code of the repository at ``root`` or of a built-in deploy; else
+    None."""
     if filename.startswith("<"):
         return None
     path = root / filename

@@ -1,7 +1,7 @@
-"""A commit's files are not deploy code's to write to: what a host applies is what was verified, byte for byte.
+"""The guard of a commit's files against deploy code: a host applies exactly the bytes that were verified.
 
-This stops Python code, wherever it runs. A plan's mounts are read-only besides. What a command of a shell writes there
-while a deploy is applied is undone by the next cycle, which exports the commit anew.
+It stops Python code in a plan and in an apply. In a plan the mounts are read-only, too. During an apply a shell command
+could write to the files; the next cycle exports the commit anew, and so undoes that.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _CHANGES = {
     "os.truncate": ((0, None),),
     "os.utime": ((0, 3),),
 }
-"""By audit event of Python, where in its arguments a path stands that changes, and the folder that it starts from."""
+"""By audit event of Python: the indices of its arguments with a path that it changes and with the descriptor of the
+folder that the path starts from (None: it has none)."""
 
 _roots: list[str] = []
 
 
 def keep_unwritten(root: Path) -> None:
-    """From now on whatever Python code would change below ``root`` is refused with EROFS, for good."""
+    """Refuse all changes below ``root`` by Python code of this process with EROFS, from now on and for good."""
     if not _roots:
         sys.addaudithook(_refuse_writing)
     if f"{root}" not in _roots:
@@ -41,7 +42,7 @@ def keep_unwritten(root: Path) -> None:
 def _refuse_writing(event: str, arguments: tuple[object, ...]) -> None:
     if event == "open":
         path, mode, flags = arguments
-        # Of os.open nobody tells which folder a relative path starts from.
+        # The event of os.open does not have the folder that a relative path starts from.
         if isinstance(flags, int) and flags & _WRITES and (mode is not None or _absolute(path)):
             _require_elsewhere(path, -1)
         return

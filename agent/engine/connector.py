@@ -1,10 +1,10 @@
 """pyinfra's connector ``@here``: commands on this host, as ``@local`` runs them, at a fraction of the cost.
 
-    known by its text    answered in this process (``answers/known.py``)
-    any other            a shell of its own, started without a fork of this process
-    as somebody else, elsewhere, with a terminal, a time limit or input: by ``@local``, whose way it is
+    a command known by its text    an answer from this process (``facts/known.py``)
+    any other command              a shell of its own, started without a fork of this process
+    a command as another user, in another folder, with a terminal, a time limit or input    ``@local``
 
-The same answer comes out of all three; ``tests/engine/test_connector.py`` compares them.
+All three give the same answer; ``tests/engine/test_connector.py`` compares them.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from agent.engine.deploy_trace import DeployTrace
 
 REMEMBERED_S = 1.0
-"""How long an answer is good for: deploy code may wait for something by asking again and again."""
+"""Seconds for which an answer is kept. Not longer, because deploy code may ask repeatedly to wait for a change."""
 
 _NO_MATTER = frozenset({"_retries", "_retry_delay", "_retry_until", "_temp_dir", "_success_exit_codes"})
-"""Arguments that do not change what a command does."""
+"""Arguments of pyinfra that do not change what a command does."""
 
 _FACTS = "pyinfra.facts."
 
@@ -40,18 +40,18 @@ Result = tuple[int, CommandOutput]
 
 
 class HereConnector(LocalConnector):
-    """Remembers, while a deploy is prepared, what pyinfra's own facts were told by a shell, until a command runs that
-    is none of these questions."""
+    """The connector. While a deploy is prepared, it keeps the answers of the shell to pyinfra's own facts, until any
+    other command runs."""
 
     is_root: ClassVar[bool] = False
-    """True where this process may do all that root may, or is confined and looks like it."""
+    """True where this process is root, or is confined and can look at the host like root."""
 
     def __init__(self, state: Any, host: Any) -> None:
         super().__init__(state, host)
         self._asking = False
         self._memory: dict[str, tuple[float, Result]] = {}
         self.trace: DeployTrace | None = None
-        """Where it is set, it hears of each command before it runs."""
+        """The trace that gets each command before it runs; None where none is made."""
 
     @staticmethod
     def make_names_data(name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:  # noqa: ARG004
@@ -59,8 +59,8 @@ class HereConnector(LocalConnector):
 
     @contextmanager
     def asking(self, fact: type) -> Iterator[None]:
-        """Within it commands are questions of ``fact``. Those of pyinfra's own facts change nothing, but for the one
-        that takes any command."""
+        """Count the commands within it as questions of ``fact``. The questions of pyinfra's own facts change nothing,
+        except for the fact that runs any command (``Command``)."""
         before = self._asking
         self._asking = issubclass(fact, FactBase) and fact.__module__.startswith(_FACTS) and fact is not Command
         try:
@@ -85,7 +85,7 @@ class HereConnector(LocalConnector):
         return code in (arguments.get("_success_exit_codes") or (0,)), output
 
     def _plain(self, command: Any, arguments: Mapping[str, Any]) -> str | None:
-        """The text of a command that nothing is peculiar about; None of any other."""
+        """The text of a command without arguments that change what it does; None for any other."""
         given = as_root({**arguments}) if self.is_root else {**arguments}
         shell = given.pop("_shell_executable", "sh")
         peculiar = any(value for name, value in given.items() if name not in _NO_MATTER)

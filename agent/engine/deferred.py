@@ -1,8 +1,8 @@
-"""paramiko and typeguard, loaded when somebody uses them.
+"""paramiko and typeguard, loaded when they are used.
 
-pyinfra imports an SSH library for the name of one exception; that takes two thirds as long as the rest of pyinfra. It
-imports a checker of types, and with that asyncio and unittest.mock, for arguments that few operations are given. Until
-somebody asks for more of such a library, this stands in its place.
+pyinfra imports paramiko, an SSH library, for the name of one exception; that takes two thirds as long as the rest of
+pyinfra. It imports typeguard, a checker of types, and with it asyncio and unittest.mock, for arguments that few
+operations have. A stand-in takes the place of such a library until code uses more of it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _SSH_EXCEPTIONS = "paramiko.ssh_exception"
 
 
 class _PKey:
-    """Stands for a class that pyinfra names in annotations alone."""
+    """The stand-in of a class that pyinfra only names in annotations."""
 
 
 class _TypeCheckError(Exception):
-    """Stands for one that nothing raises before typeguard is loaded."""
+    """The stand-in of an exception that nothing raises before typeguard is loaded."""
 
 
 def _check_type(value: Any, expected: Any, **named: Any) -> Any:
-    """Stands for typeguard's. It knows the plain case: a value of the very class that is asked for, alone or in a
-    union."""
+    """The stand-in of typeguard's function. It decides the plain case itself: a value whose class is exactly the
+    expected one, or one of a union. It loads typeguard for all others."""
     union = get_origin(expected) in (Union, UnionType)
     if type(value) in (get_args(expected) if union else (expected,)):
         return value
@@ -47,15 +47,15 @@ _STAND_INS: Mapping[str, Mapping[str, Any]] = {
     "paramiko": {"PKey": _PKey},
     "typeguard": {"check_type": _check_type, "TypeCheckError": _TypeCheckError},
 }
-"""By library, what pyinfra takes from it as it is loaded. Anybody else gets the real thing: a stand-in of an exception
-catches nothing."""
+"""The names that pyinfra imports from each library, with their stand-ins. All other code gets the real ones, because a
+stand-in of an exception catches nothing."""
 
 _TAKERS = {"paramiko": "pyinfra.api.state", "typeguard": "pyinfra.api.util"}
-"""The module that takes it, and gets the real things when the library is loaded."""
+"""By library, the module of pyinfra that has the stand-ins, and gets the real ones when the library is loaded."""
 
 
 class _Deferred(ModuleType):
-    """The module before it is loaded."""
+    """A library before it is loaded."""
 
     def __getattr__(self, name: str) -> Any:
         if _asker() == _TAKERS[self.__name__] and name in _STAND_INS[self.__name__]:
@@ -66,7 +66,7 @@ class _Deferred(ModuleType):
         return getattr(self, name)
 
     def load(self) -> None:
-        """Become the real one."""
+        """Load the library into this module, and put the real names into the module of pyinfra that took stand-ins."""
         spec = self.__spec__
         assert spec is not None
         assert spec.loader is not None
@@ -78,7 +78,8 @@ class _Deferred(ModuleType):
 
 
 def _asker() -> str:
-    """The module that asks for an attribute of a library. ``from … import`` asks by the import machinery, too."""
+    """The name of the module that asks for an attribute of a library. Frames of the import machinery, which ``from …
+    import`` passes, do not count."""
     frame = sys._getframe(2)
     while frame.f_globals["__name__"] == "importlib._bootstrap" and frame.f_back is not None:
         frame = frame.f_back
@@ -87,7 +88,7 @@ def _asker() -> str:
 
 
 class _Finder(MetaPathFinder):
-    """Has everything loaded before a module of it, as an import does otherwise."""
+    """A finder that loads a deferred library before a module of it is imported, as Python does with any other."""
 
     def find_spec(
         self,
@@ -102,13 +103,13 @@ class _Finder(MetaPathFinder):
         module = sys.modules.get(fullname)
         if module is None:
             return None
-        # The import machinery takes the specification that the module has by now.
+        # The import machinery uses this specification for a module that was loaded with the library.
         module.__spec__ = ModuleSpec(fullname, _Loaded(module))
         return module.__spec__
 
 
 class _Loaded(Loader):
-    """Of a module that came with the rest."""
+    """The loader of a module that was loaded with its library: it returns the module and leaves it as it is."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
@@ -122,7 +123,7 @@ class _Loaded(Loader):
 
 
 def defer_libraries() -> None:
-    """Has no effect on a library that is loaded already, or not there."""
+    """Defer the libraries, except those that are loaded already or are missing."""
     sys.meta_path.insert(0, _Finder())
     for name in _STAND_INS:
         if name not in sys.modules and (spec := PathFinder.find_spec(name)):

@@ -1,4 +1,4 @@
-"""The trace of a deploy file: what its commands rest on, each question asked right before the first that does."""
+"""The trace of a deploy file: the questions that its commands rest on, each asked right before the first of these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from agent.trace.answers import trace, unsigned, unsteady
 
 
 class DeployTrace:
-    """A command that nobody knows what it rests on is a reason why only another plan can tell."""
+    """The trace of one deploy file while it is prepared. A command whose questions are not known becomes a reason why
+    only another plan can find changes."""
 
     def __init__(self) -> None:
         self._commands: set[str] = set()
@@ -17,7 +18,7 @@ class DeployTrace:
         self._reasons: dict[str, None] = {}
 
     def before(self, command: str) -> None:
-        """Ask what ``command``, which is about to run, rests on."""
+        """Ask the questions that ``command``, which is about to run, rests on."""
         if command in self._commands:
             return
         self._commands.add(command)
@@ -31,6 +32,6 @@ class DeployTrace:
             self._reasons[f"{error}"] = None
 
     def text(self, deploy: str) -> str:
-        """The lines of ``trace.answers``."""
+        """The lines of the trace, as of ``trace.answers``. ``deploy``: its name, for reasons."""
         reasons = self._reasons if self._commands else ("it asks nothing",)
         return "".join((*self._lines, *(unsigned(f"{deploy}: {reason}") for reason in reasons)))

@@ -1,4 +1,4 @@
-"""An operation's result that can be asked for while planning: the answer is then what the plan expects."""
+"""The result of an operation that deploy code asks for during a plan: the result that the plan expects."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from agent.errors import HostwrightError
 
 
 class DryRunMeta(OperationMeta):
-    """pyinfra's own knows nothing before it ran, so that every ``_if=a.did_change`` reads as a change in a dry run.
-    Of an interrupted deploy everything counts as changed: what waited for it may not have happened.
+    """An operation's result, which before the operation runs is the expected one. pyinfra's own class has none then, so
+    that in a dry run each ``_if=a.did_change`` would hold. In an interrupted deploy every operation counts as changed:
+    operations that depend on it may not have run.
     """
 
     interrupted: ClassVar[bool] = False
@@ -42,10 +43,10 @@ class DryRunMeta(OperationMeta):
 
 
 class DryRunState(State):
-    """A state that finds out itself whether an operation would change something, when it is added.
+    """A state that checks itself, when an operation is added, whether the operation would change something.
 
-    pyinfra gives up on all that follows where an operation cannot tell. What it looks at may be what an operation
-    before it is about to make: then it counts as a change, and is looked at when its turn comes.
+    pyinfra fails the whole deploy where this check fails. It may fail because the operation looks at something that
+    an earlier operation is about to make. Then the operation counts as a change, and is looked at when it runs.
     """
 
     def should_check_for_changes(self) -> bool:

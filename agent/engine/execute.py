@@ -1,4 +1,4 @@
-"""Runs what is allowed of a prepared deploy, operation by operation, and tells how each went."""
+"""The run of a prepared deploy: its allowed operations one by one, each with a message about its start and result."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def execute(
     send: Callable[[Started | Operated], None],
     stopping: Callable[[], bool],
 ) -> Done:
-    """Runs the operations that hold an ``allowed`` resource, in order, until the end, a failure or a wish to stop.
+    """Run the operations that change an ``allowed`` resource, in order, until the end, a failure, or until ``stopping``
+    is true.
 
-    An operation that had nothing to do when it was planned runs too once an earlier one has really changed
-    something: what it looks at may be what that changed, and only a plan can hold it back.
+    An operation that had nothing to do in the plan runs too, once an earlier one has really changed something: it may
+    look at what that one changed. Only a planned change can be held.
     """
     deploy.state.set_stage(StateStage.Execute)
     deploy.state.is_executing = True
@@ -49,10 +50,10 @@ def execute(
             else:
                 may_run = changed and operation.key not in planned
             if not may_run:
-                # So that an _if on it reads "did not change".
+                # An _if that depends on it finds "did not change".
                 deploy.meta(operation).set_complete(True, [], CommandOutput([]))
                 continue
-            # What an earlier operation changed may be why one of ours has more to do than was planned.
+            # An earlier operation may have made a change by which this one has more to do than was planned.
             more = frozenset(operation.owns) - planned if changed else frozenset()
             run = _Run(deploy, operation, allowed | more, send, stopping)
             failure = run.carry_out()
@@ -75,15 +76,15 @@ class _Run:
     stopping: Callable[[], bool]
     changed: bool = False
     cut_short: bool = False
-    """It was asked to stop between two corrections."""
+    """True once ``stopping`` was true between two corrections."""
     _commands: int = 0
-    """Commands begun that are not corrections."""
+    """The number of commands begun that are not corrections."""
     _failed: list[Correction] = field(default_factory=list)
-    """They have been reported."""
+    """The failed corrections. Their errors have been sent."""
     _begun: float = field(default_factory=time.monotonic)
 
     def carry_out(self) -> str:
-        """Runs it. Returns, in one line, why the deploy cannot go on; empty when it can."""
+        """Run the operation. Return the reason why the deploy cannot go on, in one line; empty where it can."""
         forget_files()
         self.deploy.log.clear()
         data, meta = self.deploy.data(self.operation), self.deploy.meta(self.operation)
@@ -96,7 +97,7 @@ class _Run:
         except (Exception, SystemExit) as error:
             fatal = self._reason(error)
         finally:
-            Reading.ends_only = False  # pyinfra does not come back for more behind a failure
+            Reading.ends_only = False  # after a failure pyinfra does not resume the generator, which would reset it
         failed = not meta.did_succeed(False)
         self.changed = self.changed or self._commands > (1 if failed else 0)
         if self._commands or (failed and not self._failed):
@@ -117,9 +118,9 @@ class _Run:
         return one_line(f"{self.operation.text}: {fatal.splitlines()[-1]}") if fatal else ""
 
     def _permitted(self, commands: Iterator[PyinfraCommand]) -> Iterator[PyinfraCommand]:
-        """Those commands that may run, announced and reported one by one."""
+        """The commands that may run. Messages about each correction, and about the first other command, are sent."""
         if self.operation.bulk:
-            # All of them first: corrections that are carried out together have to know who takes part.
+            # All of them first: corrections that are made together have to know each other.
             everything = list(commands)
             for command in everything:
                 if isinstance(command, CorrectionCommand):
@@ -147,13 +148,14 @@ class _Run:
             with announced(self.deploy.name, correction, self.send):
                 yield command
         finally:
-            # Where pyinfra does not come back for more, it drops the generator, which ends up here too.
+            # Also reached where pyinfra drops the generator and does not resume it.
             self.changed = self.changed or correction.done
             if not correction.done:
                 self._failed.append(correction)
 
     def _reason(self, error: BaseException | None = None) -> str:
-        """The reason of its failure, never empty: what its commands wrote to stderr, pyinfra logged, or was raised."""
+        """The reason of the operation's failure, never empty: the stderr of its commands, else the complaints that
+        pyinfra logged, and ``error``."""
         output = self.deploy.meta(self.operation)._combined_output
         lines = [line for line in output.stderr_lines if line.strip()] if output else []
         lines = lines or self.deploy.log.complaints

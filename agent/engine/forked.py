@@ -1,9 +1,9 @@
-"""An engine child is a fork: what it needs is loaded, so it starts in a tenth of the time.
+"""Engine children as forks: their modules are loaded already, so they start in a tenth of the time.
 
 ``Forked`` is a fork of this process, for built-in deploys alone, whose code is the agent's own: a deploy file could
-look into the memory that it would inherit. The child of deploy files is a fork of a process that knows nothing
-(``engine.preloaded``). Either has pipes, an environment and a session of its own, and those descriptors alone that it
-is to keep.
+look into the memory that it would inherit. The child of deploy files is a fork of a process without any orders
+(``engine.preloaded``). Both kinds have pipes, an environment and a session of their own, and no descriptors but those
+that they have to keep.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from agent.engine.child import Child, Pipes, environment
 from agent.system.exit import leave
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Those that ask a process to end."""
+"""The signals that ask a process to end."""
 LOST = 1
-"""The exit status that stands for one that nobody kept."""
+"""The exit status in place of one that is not known."""
 
 
 def may_fork() -> bool:
-    """True where no other thread could hold a lock that the fork would wait for."""
+    """True where there is no other thread, which could hold a lock that the fork would wait for."""
     return threading.active_count() == 1
 
 
 class Forked(Child):
-    """This process once more, which does ``run`` and ends with the status that it returns. ``keep``: descriptors that
+    """A fork of this process. It calls ``run`` and ends with the status that this returns. ``keep``: descriptors that
     stay open in it. Raises OSError where there is no memory or no process left for it."""
 
     def __init__(self, run: Callable[[], int], keep: Iterable[int] = ()) -> None:
@@ -55,12 +55,12 @@ class Forked(Child):
 
 
 def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int] = ()) -> int:
-    """A fork of this process that does ``run`` and ends. Returns its number. ``keep``: descriptors above 2. Raises
-    OSError."""
+    """Fork this process, and return the pid of the fork. It calls ``run`` and ends. ``keep``: descriptors above 2 that
+    stay open in it. Raises OSError."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # its reader has gone: whoever writes next is told
+        with suppress(OSError):  # its reader is gone: the next write says so
             stream.flush()
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a handler of the parent's is not the fork's
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # no handler of the parent may run in the fork
     try:
         pid = os.fork()
         if pid == 0:
@@ -71,7 +71,8 @@ def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, st
 
 
 def await_end(pid: int, timeout_s: float | None) -> None:
-    """Returns when the child ``pid`` has ended, or the time is over; its status is still to be asked for."""
+    """Wait until the child ``pid`` has ended, for at most ``timeout_s`` seconds (None: without end), and leave its
+    status to the caller. Without pidfd_open(2) this returns after 10 ms; the caller asks again."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:  # before Linux 5.3, or not allowed
@@ -84,12 +85,12 @@ def await_end(pid: int, timeout_s: float | None) -> None:
 
 
 def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int]) -> NoReturn:
-    """What the fork does. It never returns into the code of its parent."""
+    """Run as the fork: prepare the process, call ``run`` and end. This never returns into the code of the parent."""
     code = 1
     try:
         try:
-            gc.freeze()  # what was there is not touched, and so stays shared
-            atexit._clear()  # what the parent does as it ends
+            gc.freeze()  # the parent's objects are not touched, and so their memory stays shared
+            atexit._clear()  # the parent's functions
             os.setsid()
             for one in SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
@@ -102,16 +103,16 @@ def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str]
                 last = each
             for each in keep:
                 os.set_inheritable(each, True)
-            _kept = sys.stdout, sys.stderr  # as they are thrown away they would write what waits in them
+            _kept = sys.stdout, sys.stderr  # if they were freed, they would write the parent's unsent text
             sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
             sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
             os.chdir("/")
             os.environ.clear()
             os.environ.update(environment)
-            tempfile.tempdir = None  # it is another one where TMPDIR says so
+            tempfile.tempdir = None  # TMPDIR may have changed
             code = run()
-        except BaseException:  # whatever it was, it must not go on as its parent
+        except BaseException:  # no exception may go on into the parent's code
             traceback.print_exc()
         leave(code)
-    finally:  # nor must an error of telling it: the parent may be gone
+    finally:  # nor an error of printing it: the parent may be gone
         os._exit(code)

@@ -1,7 +1,7 @@
-"""Loads pyinfra, without what is not needed and without working out the same again and again.
+"""The quick way to load pyinfra: without libraries that are not needed, and with caches where it repeats work.
 
-Before any module with facts is loaded: pyinfra looks at the types of all global arguments for each class of facts, as
-it does for each operation and for each fact that is asked.
+The caches are put in place before any module with facts is loaded: pyinfra reads the types of all global arguments for
+each class of facts, as it does for each operation and for each fact that is asked.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 from agent.engine.deferred import defer_libraries
 
 _FEW_COLLECTIONS = 100_000
-"""Objects between two looks for garbage: what is loaded and planned stays, and looking takes 6 % of the time."""
+"""The number of new objects between two garbage collections. Most objects stay, and collections take 6 % of the
+time."""
 
 
 class _Arguing:
-    """A host whose data are put together once, not for each of 32 names."""
+    """A host whose data are merged once, not for each of 32 names."""
 
     def __init__(self, host: Any) -> None:
         self._host = host
@@ -61,14 +62,14 @@ def _arguing_for_facts(pop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _binding_once(bind: Callable[..., Any]) -> Callable[..., Any]:
-    """``inspect.getcallargs`` that looks up once what the command of a class of facts takes."""
+    """``inspect.getcallargs`` that looks up the parameters of each method of facts once."""
     signature = functools.cache(inspect.signature)
 
     def bound(method: Any, *values: Any, **named: Any) -> Any:
         try:
             found = signature(method.__func__).bind(method.__self__, *values, **named)
         except (AttributeError, TypeError):
-            return bind(method, *values, **named)  # it has words of its own for what is wrong
+            return bind(method, *values, **named)  # it raises its own error for wrong arguments
         found.apply_defaults()
         return found.arguments
 
@@ -76,7 +77,7 @@ def _binding_once(bind: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _splitting_once(shlex: Any) -> Any:
-    """The module ``shlex`` for one that splits the same few texts, and only reads the words."""
+    """The module ``shlex`` with a cache, for a caller that splits the same few texts and does not change the words."""
     return SimpleNamespace(**(vars(shlex) | {"split": functools.cache(shlex.split)}))
 
 
@@ -89,12 +90,13 @@ _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("pyinfra.api.operation", "signature", functools.cache),
     ("pyinfra.api.command", "shlex", _splitting_once),
 )
-"""Names of pyinfra's modules, and what is put in their place: the same, for the same arguments."""
+"""Modules of pyinfra, names in them, and the functions that make the quicker replacement: it returns the same for the
+same arguments."""
 
 
 @functools.cache
 def load_pyinfra() -> None:
-    """Once in the life of a process. A name that pyinfra has no more is left alone."""
+    """Load pyinfra, once in the life of a process. Names that this pyinfra does not have are skipped."""
     gc.set_threshold(_FEW_COLLECTIONS)
     defer_libraries()
     for name, function, quicker in _QUICKER:

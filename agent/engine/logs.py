@@ -1,4 +1,4 @@
-"""pyinfra's log records turned into diffs and reasons of failures: pyinfra says both nowhere else."""
+"""Diffs and reasons of failures from pyinfra's log records: pyinfra gives them nowhere else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections import deque
 from dataclasses import dataclass
 
 OUTPUT_LIMIT = 64 * 1024
-"""Characters of output and errors that are kept of an operation: the last ones, where the reason stands."""
+"""The most characters of output, and of errors, that are kept of an operation: the last ones have the reason."""
 
 DIFF_LIMIT = 256 * 1024
-"""Characters of a diff that are kept: the first ones. More is not read by anybody, and it is stored on the host."""
+"""The most characters of a diff that are kept: the first ones. Nobody reads more, and the host stores it."""
 
 _KEPT_RECORDS = 1000
 _DIFF_LINE = "  %s"
@@ -31,7 +31,7 @@ class Diff:
 
 
 class LogCapture(logging.Handler):
-    """Collects what the logger ``pyinfra`` says until it is cleared."""
+    """A handler that collects the records of the logger ``pyinfra`` until it is cleared."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -90,7 +90,7 @@ def _unified(line: str) -> str:
 
 
 def _world_readable(path: str) -> bool:
-    # A file that is not there yet has no mode to go by, and pyinfra creates 0600: private until it exists.
+    # A missing file has no mode, and pyinfra creates it with 0600: so it counts as private.
     try:
         status = os.stat(path)  # noqa: PTH116  # the path comes as text from a log line
     except (OSError, ValueError):

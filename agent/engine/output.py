@@ -1,7 +1,8 @@
-"""Runs commands and reads what they write. pyinfra's own reader dies at the first byte that is not UTF-8, and holds all
-that comes, as often as three times.
+"""The reader of commands' output. pyinfra's own fails at the first byte that is not UTF-8, and holds all output up to
+three times.
 
-Of an operation only the end is ever told, and one may print without end. What a fact asks for is read whole.
+Only the end of an operation's output is ever shown, and it may be endless, so only its end is held. The answer to a
+fact is held whole.
 """
 
 from __future__ import annotations
@@ -20,21 +21,22 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from agent.system.process import Tail
 
 HELD = 256 * 1024
-"""Bytes of each stream of one command: more than is told of a whole operation."""
+"""The last bytes of each stream of a command that are held: more than is shown of a whole operation."""
 
 _CHUNK = 64 * 1024
 _SILENT = (signal.SIGINT, signal.SIGPIPE)
-"""Signals of which a shell says nothing."""
+"""Signals about which a shell prints nothing."""
 
 
 class Reading:
-    """``ends_only``: whether of the command that begins next the end of what it writes is enough."""
+    """The state of reading. ``ends_only``: True where the end of the output of the next command is enough."""
 
     ends_only = False
 
 
 def read_buffer(name: str, stream: BinaryIO, output_queue: Queue[OutputLine], **_printing: object) -> None:
-    """A command's output line by line. All of it is read: a command that nobody listens to waits for ever."""
+    """Put a command's output into the queue, line by line. All of it is read, since a command waits for ever where
+    nobody reads."""
     held = Tail(HELD if Reading.ends_only else sys.maxsize)
     while chunk := stream.read(_CHUNK):
         held.add(chunk)
@@ -43,10 +45,10 @@ def read_buffer(name: str, stream: BinaryIO, output_queue: Queue[OutputLine], **
 
 
 def run(command: str) -> tuple[int, CommandOutput]:
-    """Runs a command by a shell. Returns its exit status and its output: stdout, then stderr.
+    """Run a command by a shell. Return its exit status and its output: stdout, then stderr.
 
-    pyinfra's own way forks this process, and has a second shell wait for the first: that one says how a signal ended
-    it, and so does this. Raises OSError, ValueError.
+    pyinfra's own way forks this process, and lets a second shell wait for the first. That one prints the signal that
+    ended the first, and so does this function. Raises OSError, ValueError.
     """
     pipe = subprocess.PIPE
     with (
@@ -75,5 +77,5 @@ def run(command: str) -> tuple[int, CommandOutput]:
 
 
 def _lines(output: Tail) -> list[str]:
-    # Only at line feeds, as when a stream is read line by line.
+    # Split at line feeds alone, as when a stream is read line by line.
     return [line.rstrip("\n") for line in io.StringIO(output.kept.decode(errors="replace"), newline="\n")]

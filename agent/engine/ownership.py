@@ -1,8 +1,8 @@
-"""Which prunable resources an operation of pyinfra's looks after: a call of one turned into keys.
+"""The keys of the prunable resources that a call of an operation of pyinfra's looks after.
 
-``kind_table`` says which operations are understood. All else (shell commands, uploads of folders, lines of files,
-blocks, whose markers are pyinfra's and not ours) maps to nothing: it is counted as unowned and never pruned. So is
-whatever has a path or a name that cannot be a resource's.
+``kind_table`` has the operations that are understood. All others have no keys (shell commands, uploads of folders,
+lines of files, blocks, whose markers are pyinfra's and not the agent's): they count as unowned and are never pruned.
+So do calls with a path or a name that no resource can have.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from agent.deploys.kind_table import NAMES, OPERATIONS, row_of
 _OPERATIONS = "pyinfra.operations."
 
 CORRECT = "agent.deploys.correct.correct"
-"""Our own operation, which is called with the keys of all that it looks after."""
+"""The agent's own operation, which is called with the keys of all that it looks after."""
 
 _CLOSURE = ("func", "args", "kwargs")
-"""What pyinfra's ``command_generator`` closes over: the operation as it was written and what it was called with, its
-global arguments (``name``, ``_if``, …) taken out. In a generator, and so the same for operations with a name (of which
-pyinfra itself notes no arguments), with changes, and without."""
+"""The variables that pyinfra's ``command_generator`` closes over: the function of the operation, and the arguments of
+the call without global ones (``name``, ``_if``, …). Every operation has this generator, also one with a name, for
+which pyinfra itself keeps no arguments, and one without changes."""
 
 _UNIT_TYPES = (".service", ".socket", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice")
 
@@ -36,8 +36,8 @@ _OTHER_SYSTEMD = ("user_mode", "machine", "user_name")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operation (``pyinfra.operations.files.put``) as deploy code called it. ``arguments``: those that it gave, by
-    name."""
+    """A call of an operation (``pyinfra.operations.files.put``) by deploy code. ``arguments``: those of the call, by
+    name; defaults are left out."""
 
     operation: str
     arguments: Mapping[str, object]
@@ -52,13 +52,13 @@ class Call:
 
 
 def call_of(generator: Callable[..., object]) -> Call:
-    """The call behind an operation's ``command_generator``. Nested operations are within the outer one's generator,
-    so they count to that."""
+    """The call behind an operation's ``command_generator``. Nested operations are in the generator of the outer one,
+    and belong to its call."""
     assert isinstance(generator, FunctionType)
     cells = dict(zip(generator.__code__.co_freevars, generator.__closure__ or (), strict=True))
     function, positional, named = (cells[name].cell_contents for name in _CLOSURE)
     arguments = _signature(function).bind(*positional, **named).arguments
-    # What deploy code defines has its own module's name, or none where the deploy file itself defines it.
+    # An operation that deploy code defines has its module's name, or none where the deploy file itself defines it.
     return Call(f"{function.__module__}.{function.__name__}", arguments)
 
 
@@ -76,9 +76,10 @@ def require_closure(wrapper: Callable[..., object]) -> None:
 
 
 def owned(call: Call) -> tuple[str, ...]:
-    """Keys of what the operation looks after, whether it is to be there or not; empty for what the table lacks.
+    """The keys of the resources that the call looks after, present or absent; empty for an operation that the table
+    lacks.
 
-    Asks the host only which of two paths a call means: what is put into a folder has its own name there.
+    The host is asked for one thing only, whether a path is a folder: a file that is put there has its own name in it.
     """
     if call.operation == CORRECT:
         return tuple(key for key in call.texts("resources") if key.partition(":")[0] in NAMES)
@@ -91,7 +92,7 @@ def owned(call: Call) -> tuple[str, ...]:
 
 
 def _keys(kind: str, named: str) -> Iterable[str]:
-    """The key of what is called so; none for what cannot be a resource's name."""
+    """The key of the resource called ``named``; none where no resource of the kind can be called so."""
     row = row_of(kind)
     if row.shape is None:
         found = re.fullmatch(row.named, named)
@@ -107,7 +108,7 @@ def _put(call: Call, argument: str) -> Iterable[str]:
 
 
 def _copy(call: Call, argument: str) -> Iterable[str]:
-    """Copies into a folder, and whole folders too: those are more than one file."""
+    """The paths of the copies in a folder; none where the call copies a folder, which is more than one file."""
     for target in call.texts(argument):
         if not any(map(os.path.isdir, call.texts("src"))):
             yield from _inside(target, call)
@@ -119,7 +120,8 @@ def _inside(folder: str, call: Call) -> Iterable[str]:
 
 
 def _service(call: Call, argument: str) -> Iterable[str]:
-    """A call that only restarts or reloads leaves nothing behind, though pyinfra then also has it ``running``."""
+    """The units of a call. One that only restarts or reloads looks after none, though pyinfra's default for it is
+    ``running``."""
     passing = any(call.arguments.get(each) for each in _PASSING)
     if (passing and not call.says("running") and not call.says("enabled")) or any(map(call.says, _OTHER_SYSTEMD)):
         return
@@ -133,4 +135,4 @@ _NAMED: Mapping[str, Callable[[Call, str], Iterable[str]]] = {
     "server.service": _service,
     "systemd.service": _service,
 }
-"""Operations that do not simply name what they look after in an argument."""
+"""Operations whose resources are not simply named in one argument, each with the function that finds them."""

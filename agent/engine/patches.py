@@ -1,4 +1,4 @@
-"""Replaces what pyinfra would do wrong here, once in the life of the child."""
+"""Replacements for parts of pyinfra that would be wrong here, made once in the life of the child."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from agent.engine.run_as import running_as
 
 @functools.cache
 def patch_pyinfra(*, confined: bool) -> None:
-    """Puts our parts in place of pyinfra's."""
-    # Not by attribute: pyinfra.api has a function of that name, too.
+    """Put the agent's parts in place of pyinfra's. ``confined``: True in the child of a confined plan. Raises
+    AssertionError where this pyinfra lacks one."""
+    # By import_module, because pyinfra.api has a function of that name, too.
     operation = importlib.import_module("pyinfra.api.operation")
     require_closure(operation._wrap_operation)
     connector: Any = pyinfra.connectors.local
@@ -50,8 +51,8 @@ def patch_pyinfra(*, confined: bool) -> None:
 
 
 def _permissions(pathname: str) -> int:
-    """The mode of a file that operations copy without ``mode=``. That of a commit's files is what git makes of them: in
-    the export nobody may write to them."""
+    """The mode of a file that operations copy without ``mode=``, such as 644. A commit's file has the mode that git
+    gives it, because nobody may write to the exported one."""
     mode = os.stat(pathname).st_mode  # noqa: PTH116  # as pyinfra has it
     if Path(pathname).absolute().is_relative_to(repository()):
         mode = 0o755 if mode & 0o100 else 0o644
@@ -59,7 +60,8 @@ def _permissions(pathname: str) -> int:
 
 
 def _hash_reader(process: Callable[[Any, list[str]], str | None]) -> Callable[[Any, list[str]], str | None]:
-    """pyinfra's own puts the path into an expression, and compiles one for each file. This cuts the path off first."""
+    """pyinfra's reader of hashes, quicker. It compiles an expression for each path; this cuts the path off first, and
+    needs one expression for all."""
 
     def processed(fact: Any, output: list[str]) -> str | None:
         before = output[0].removesuffix(fact.path)
@@ -71,7 +73,7 @@ def _hash_reader(process: Callable[[Any, list[str]], str | None]) -> Callable[[A
 
 
 def run_source(source: Path) -> None:
-    """Executes a deploy file as pyinfra's command line does."""
+    """Run a deploy file as pyinfra's command line does."""
     state = ctx_state.get()
     outer = state.current_exec_filename
     state.current_exec_filename = os.path.relpath(source)
@@ -82,7 +84,7 @@ def run_source(source: Path) -> None:
 
 
 def _include(filename: str, data: dict[str, Any] | None = None) -> None:
-    """``local.include`` as pyinfra's command line has it; its own refuses to work for anybody else."""
+    """``local.include`` as in pyinfra's command line; pyinfra's own function works only there."""
     host, config = ctx_host.get(), ctx_config.get()
     path = Path(pyinfra.api.util.get_file_path(ctx_state.get(), filename)).absolute()
     name = str(path.relative_to(repository())) if path.is_relative_to(repository()) else str(path)
@@ -95,5 +97,6 @@ def _include(filename: str, data: dict[str, Any] | None = None) -> None:
 
 
 def _remote_commit(self: object, repo: str, remote: str = "origin", branch: str | None = None) -> str:  # noqa: ARG001
-    """The fact's own command hides that a remote cannot be asked, which without a network is so for ever."""
+    """The command of the fact. pyinfra's own hides that a remote cannot be asked, which is always so without a
+    network."""
     return f"! test -d {repo} || (cd {repo} && git ls-remote {remote} {branch or 'HEAD'})"

@@ -1,7 +1,7 @@
-"""A process that has loaded what engine children need, and forks for each: plan, apply and confirm load it once.
+"""A process that has loaded the modules of engine children, and forks for each: plan, apply and confirm share one load.
 
-It is a process of its own because deploy code may look into all memory that it inherits. This one was given nothing:
-the orders of a child go into the pipe of that child. It has loaded no deploy code, so that children share none.
+It is a process of its own because deploy code may read all memory that it inherits. This process gets no orders: they
+go into the pipe of each child. It loads no deploy code, so that children share none.
 
     parent                                          preloaded
     a child: its folder, whether it needs pyinfra   →
@@ -32,21 +32,22 @@ _MOST_DESCRIPTORS = 16
 _LINE = 4096
 _LAST_WORDS = 8 * 1024
 _ENDING_S = 1.0
-"""How long it may take to end by itself: an idle one takes a few milliseconds."""
+"""Seconds that it may take to end by itself: an idle one takes a few milliseconds."""
 
 
 class Preloaded:
-    """The parent's end. The process starts with the first child, anew where it has ended, and ends with this object. It
-    has one child at a time."""
+    """The parent's end of the preloaded process. The process starts with the first child, starts again where it has
+    ended, and ends with this object. It has one child at a time."""
 
     def __init__(self, python: str = sys.executable) -> None:
         self._python = python
         self._connection: socket.socket | None = None
 
     def child(self, folder: str | None = None, *, pyinfra: bool, timeout_s: float, keep: tuple[int, ...] = ()) -> Child:
-        """A child that waits for its orders. ``folder``: of the child of a plan, which confines itself; it may write
-        there alone. ``pyinfra``: it will be given deploy files. ``timeout_s``: how long it may take to load that.
-        ``keep``: descriptors of this process that it holds open, by other numbers. Raises OSError."""
+        """A child that waits for its orders. ``folder``: the only folder that a confined child may write to; None for a
+        child that does not confine itself. ``pyinfra``: True where its orders will have deploy files. ``timeout_s``:
+        the most seconds to load that. ``keep``: descriptors of this process that the child holds open, under other
+        numbers. Raises OSError."""
         if self._connection is not None and self._process.poll() is not None:
             self._end()
             self._connection = None
@@ -57,7 +58,7 @@ class Preloaded:
     def _start(self) -> socket.socket:
         connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._words = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe would fill: nobody reads meanwhile
+            self._words = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe would fill up: nobody reads it
             self._process = subprocess.Popen(
                 [self._python, "-I", "-m", "agent.engine"],
                 stdin=theirs.fileno(),
@@ -72,7 +73,7 @@ class Preloaded:
         return connection
 
     def _begin(self, order: bytes, descriptors: list[int], timeout_s: float) -> int:
-        """The number of a child that has these descriptors."""
+        """The pid of a child that has these descriptors. Raises OSError."""
         connection = self._connection
         assert connection is not None
         try:
@@ -86,18 +87,19 @@ class Preloaded:
             if not pid:
                 raise OSError(os.strerror(error) if error else self._last_words())
         except BaseException:
-            self._connection = None  # what it would say next, nobody knows
+            self._connection = None  # its next message could be about this child or another
             self._end()
             raise
         return int(pid)
 
     def killed_by(self) -> int:
-        """The signal that ended it, negative; 0 where none did. Waits a short while for its end."""
+        """The signal that ended the process, negative; 0 where none did. Waits up to ``_ENDING_S`` seconds for its
+        end."""
         await_end(self._process.pid, _ENDING_S)
         return min(self._process.poll() or 0, 0)
 
     def _last_words(self) -> str:
-        """The reason why it ended."""
+        """The reason why the process ended: the signal, or the last line of its stderr."""
         if code := self.killed_by():
             return f"it was killed by {signal.Signals(-code).name}"
         self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - _LAST_WORDS))
@@ -106,8 +108,8 @@ class Preloaded:
 
 
 def _end(process: subprocess.Popen[bytes], connection: socket.socket, words: IO[bytes]) -> None:
-    """An idle one ends when its connection does, and leaves no child that nobody has waited for: where process 1 does
-    not do that, one would stay for ever."""
+    """End the process. An idle one ends by itself when its connection is closed, after it has waited for its last
+    child: otherwise a zombie would stay for ever where process 1 waits for none."""
     connection.close()
     await_end(process.pid, _ENDING_S)
     process.kill()
@@ -116,11 +118,11 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket, words: IO[
 
 
 class _Fork(Child):
-    """A fork of the preloaded process, which says how it ended. Until another child is asked for nobody else has its
-    number."""
+    """A fork of the preloaded process, which sends its status. The system does not reuse its pid before the next child
+    is asked for."""
 
     def __init__(self, preloaded: Preloaded, connection: socket.socket, begin: Callable[[Pipes], int]) -> None:
-        self._preloaded = preloaded  # it is not to end first
+        self._preloaded = preloaded  # a reference, so that it does not end first
         self._connection = connection
         super().__init__(begin)
 
@@ -133,7 +135,7 @@ class _Fork(Child):
             told = b""
         if told:
             return int(told)
-        with suppress(ProcessLookupError):  # nobody would tell of its end any more
+        with suppress(ProcessLookupError):  # nobody would send its status any more
             os.killpg(self.pid, signal.SIGKILL)
         return self._preloaded.killed_by() or LOST
 
@@ -142,8 +144,8 @@ class _Fork(Child):
 
 
 def serve() -> int:
-    """The preloaded process. Ends when its parent does, and not before: where all processes of a login are asked to
-    end, a child finishes the operation that it is in."""
+    """Run as the preloaded process, and return its exit status. It ends when its parent does, and not before: where all
+    processes of a login are asked to end, a child still finishes its current operation."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     with socket.socket(fileno=0) as connection:
@@ -161,7 +163,7 @@ def serve() -> int:
             with suppress(OSError):  # its parent has ended
                 connection.send(json.dumps([pid, error]).encode())
             if pid:
-                how = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its number stays its own
+                how = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its pid is not reused yet
                 assert how is not None
                 status = how.si_status if how.si_code == os.CLD_EXITED else -how.si_status
                 ended = pid
@@ -170,12 +172,12 @@ def serve() -> int:
 
 
 def _begin(order: bytes, descriptors: list[int]) -> tuple[int, int]:
-    """The number of a child, or the number of an error."""
+    """The pid of a new child and 0, or 0 and the errno."""
     from agent.engine import runner
 
     told = json.loads(order)
     if told["pyinfra"]:
-        with suppress(Exception):  # the child meets it again, and says so
+        with suppress(Exception):  # the child gets the same error, and sends it
             runner.load()
     reads, writes, errs, *keep = descriptors
     try:

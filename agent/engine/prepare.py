@@ -1,7 +1,7 @@
-"""Turns a deploy file into its operations and what each would change now. Executes nothing.
+"""The operations of a deploy file, each with the changes that it would make now. Nothing is executed.
 
-pyinfra finds out whether an operation would change something, and stops there. Each that would is looked at once
-more: for its diff, for the single corrections of a bulk operation, and for whether its ``_if`` will hold.
+pyinfra only finds out whether an operation would change something. Each operation that would is looked at once more:
+for its diff, for the single corrections of a bulk operation, and for whether its ``_if`` will hold.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from agent.system.mask import masked
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a deploy, by pyinfra's name for it and by ours.
+    """One operation of a deploy. ``hash`` is pyinfra's name for it, ``key`` the agent's.
 
     ``changes`` is empty where it would do nothing. A ``bulk`` operation yields corrections: each is a change of its
-    own, and ``key`` only stands for the rest of it. ``owns``: of a config repo's deploy, what it looks after.
+    own, and ``key`` only stands for the rest of it. ``owns``: the keys of the resources that it looks after.
     """
 
     hash: str
@@ -61,7 +61,7 @@ class PyinfraDeploy:
     operations: tuple[Operation, ...]
     log: LogCapture
     trace: str = ""
-    """The answers to what its commands rested on, where they were asked for."""
+    """The answers to the questions of its commands; empty where they were not asked for."""
 
     @property
     def changes(self) -> tuple[WantedChange, ...]:
@@ -91,11 +91,11 @@ class PyinfraDeploy:
 
 
 def prepare(order: Order, root: Path, temp: Path, log: LogCapture, *, traced: bool = False) -> PyinfraDeploy:
-    """The deploy file of ``order`` with pyinfra's state for it. ``traced``: with the answers to what its commands rest
-    on. Raises UnpreparedError; then the next deploy can still be prepared.
+    """The deploy file of ``order`` with pyinfra's state for it. ``traced``: True to ask the questions that its commands
+    rest on. Raises UnpreparedError; then the next deploy can still be prepared.
 
-    Deploy files are run from the root of their repository. One that misses a file or a module there is tried from its
-    own folder: both are places where people run pyinfra.
+    Deploy files run from the root of their repository. One that misses a file or a module there is tried from its own
+    folder: people run pyinfra in both places.
     """
     assert order.source is not None
     root = Path(order.root) if order.root is not None else root
@@ -113,7 +113,7 @@ def prepare(order: Order, root: Path, temp: Path, log: LogCapture, *, traced: bo
 def _prepare_file(
     order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture, *, traced: bool
 ) -> PyinfraDeploy:
-    """``start``: the root of the repository, and the folder to run from."""
+    """``prepare`` from one folder. ``start``: the root of the repository, and the folder to run from."""
     root, folder = start
     log.clear()
     DryRunMeta.interrupted = order.interrupted
@@ -123,7 +123,7 @@ def _prepare_file(
         state.cwd = str(folder)
         trace = None
         if traced:
-            from agent.engine.deploy_trace import DeployTrace  # a plan that is made for a person does without
+            from agent.engine.deploy_trace import DeployTrace  # loaded for traced plans alone
 
             trace = DeployTrace()
             (host,) = state.inventory
@@ -152,14 +152,14 @@ def _prepare(name: str, state: State, code: Callable[[], object], log: LogCaptur
 
 
 def forget_files() -> None:
-    """pyinfra remembers hashes and templates by file name for good; the files may have changed since."""
+    """Empty pyinfra's caches of hashes and templates by file name: the files may have changed since."""
     pyinfra.api.util.FILE_SHAS.clear()
     pyinfra.api.util.TEMPLATES.clear()
 
 
 @contextmanager
 def _context(state: State, host: Host) -> Iterator[None]:
-    # By hand: the managers' own use() does not restore after an exception.
+    # Set and reset here: the managers' own use() does not restore after an exception.
     values = (
         (ctx_state, state),
         (ctx_inventory, state.inventory),
@@ -191,7 +191,7 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
     for op_hash in list(host.op_hash_order):
         data = state.ops[host].get(op_hash)
         if data is None:
-            continue  # _run_once, and it has run
+            continue  # an operation with _run_once that has run
         name = masked(", ".join(sorted(state.get_op_meta(op_hash).names)))  # pyinfra's names hold arguments
         counts[name] += 1
         key = f"op:{name}#{counts[name]}"
@@ -199,7 +199,7 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
         owns = owned(call)
         meta = data.operation_meta
         assert isinstance(meta, DryRunMeta)
-        # Not will_change: of an interrupted deploy that is true of everything.
+        # Not by will_change, which in an interrupted deploy is true for every operation.
         meta.expected = bool(meta._maybe_is_change) and _condition_holds(data)
         corrections, diff = _look(state, data, log) if meta.expected else ([], None)
         changes = tuple(correction.change for correction in corrections)
@@ -217,21 +217,22 @@ def _condition_holds(data: StateOperationHostData) -> bool:
     try:
         return all(condition() for condition in asked)
     except Exception:
-        # It asks for what only running can tell, such as an operation's output: then it may well hold.
+        # It needs something that exists only after a run, such as an operation's output: then it may well hold.
         return True
 
 
 def _look(state: State, data: StateOperationHostData, log: LogCapture) -> tuple[list[Correction], Diff | None]:
-    """Run the operation's generator to its end, with diffs switched on: its corrections, or its diff.
+    """Run the operation's generator to its end, with diffs switched on; return its corrections and its diff (None:
+    none).
 
-    Raises what a bulk operation raises. Of any other the first command is known to be wanted; that it cannot get
-    further before that has run is no reason to refuse.
+    Raises the exception of a bulk operation. In any other the first command is known to be wanted, and later ones may
+    fail only because the first has not run yet: then the exception is ignored.
     """
     corrections: list[Correction] = []
     log.clear()
     state.config.DIFF = True
     try:
-        # Those before an exception stay in the list.
+        # Corrections before an exception stay in the list.
         commands = data.command_generator()
         corrections.extend(each.correction for each in commands if isinstance(each, CorrectionCommand))
     except UnicodeDecodeError:

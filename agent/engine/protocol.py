@@ -26,7 +26,7 @@ from agent.domain.outcome import OperationResult, Status
 from agent.domain.plan import Hold, WantedChange
 
 STOPPED_STATUS = 128 + signal.SIGTERM
-"""Exit status of a child that was asked to stop, as a shell would say it. Not 0: deploy code may end the process."""
+"""Exit status of a child that was asked to stop, as in a shell. It is not 0, since deploy code may end the process."""
 
 
 class ProtocolError(Exception):
@@ -43,8 +43,8 @@ class EarlierLook:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One deploy as the child needs it. ``interrupted``: it began before and did not end well. ``root``: the folder
-    that its source lies in, where that is another repository's."""
+    """One deploy as the child needs it. ``interrupted``: it began before and did not end well. ``root``: the files of
+    the other repository that its source is in; None for a source in the config repo."""
 
     name: str
     kind: str
@@ -58,8 +58,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Why the child of a plan could not confine itself; empty where it has. Said before it has seen anything to obey:
-    what comes later may be the word of deploy code."""
+    """The first message of a plan's child: the reason why it could not confine itself, empty where it has. The child
+    sends it before it reads its orders, since later messages may come from deploy code."""
 
     type: ClassVar[str] = "ready"
     unconfined: str
@@ -67,8 +67,8 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """``root`` holds the commit's files; ``temp`` is a folder that only root may enter. ``traced``: the answers to what
-    each look rests on are told as well."""
+    """The orders. ``root`` holds the commit's files; ``temp`` is a folder that only root may enter. ``traced``: True
+    where the child also sends the answers to the questions that each look rests on."""
 
     type: ClassVar[str] = "begin"
     root: str
@@ -76,15 +76,15 @@ class Begin:
     deploys: tuple[Order, ...]
     traced: bool = False
     masked: tuple[str, ...] = ()
-    """What the child may say nowhere: values of secrets."""
+    """Values of secrets, which the child masks in all that it prints and sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundDeploy:
-    """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
+    """One deploy with the changes found. With an ``error`` it could not be prepared, and has no changes.
 
-    ``resources``: the keys of all that it looks after, as far as they are known, changed or not; of a config repo's
-    deploy those of its operations and of what they own. ``unowned``: how many of those own nothing.
+    ``resources``: the keys of all that it looks after, as far as they are known, changed or not; for a deploy file the
+    keys of its operations and of the resources that they own. ``unowned``: the number of operations that own nothing.
     """
 
     type: ClassVar[str] = "found"
@@ -94,17 +94,17 @@ class FoundDeploy:
     error: str | None = None
     unowned: int = 0
     trace: str = ""
-    """Lines of ``trace.answers``: what the look rested on, from before it; empty where they were not asked for."""
+    """The lines of ``trace.answers`` with the answers from before the look; empty where they were not asked for."""
     lacks: Hold | None = None
-    """For a secret that cannot be had; then nothing is known of its changes. The parent alone can tell."""
+    """The hold for a secret that this host lacks; then its changes are not known. Only the parent sets it."""
     waiting: Mapping[str, Hold] = field(default_factory=dict)
-    """For secrets that cannot be had and that one resource alone needs, by its key; ``changes`` do without. The parent
-    alone can tell."""
+    """Holds for secrets that this host lacks and only one resource needs, by its key; ``changes`` are those without the
+    secret. Only the parent sets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run the deploy that was found, and change nothing that was planned but these ``resources``."""
+    """The order to run the deploy that was found. Of its planned changes, only those of ``resources`` are allowed."""
 
     type: ClassVar[str] = "execute"
     resources: frozenset[str]
@@ -112,7 +112,7 @@ class Execute:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Leave it alone."""
+    """The order to change nothing in the deploy that was found."""
 
     type: ClassVar[str] = "skip"
 
@@ -136,7 +136,7 @@ class Operated:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """``status`` is done, failed or stopped; the other words of Status are the parent's."""
+    """The end of a deploy. ``status`` is done, failed or stopped; only the parent uses the other words of Status."""
 
     type: ClassVar[str] = "done"
     deploy: str
@@ -151,14 +151,14 @@ _MESSAGES: Mapping[str, type[Message]] = {kind.type: kind for kind in get_args(M
 
 
 def encode(message: Message) -> bytes:
-    """``message`` as one line. What is not UTF-8 (a file name in a diff) is sent with question marks; orders arrive as
-    they are, for the bytes of a secret may be none."""
+    """``message`` as one line. Bytes that are not UTF-8 (a file name in a diff) become question marks. Only in orders
+    they arrive unchanged, because a secret may have such bytes."""
     text = json.dumps({"type": message.type} | codec.to_plain(message), ensure_ascii=isinstance(message, Begin))
     return text.encode(errors="replace") + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """One line as the message it is. Raises ProtocolError, also for a field too many or too few."""
+    """The message in ``line``. Raises ProtocolError, also for a field too many or too few."""
     try:
         raw = codec.from_plain(json.loads(line), dict[str, Any])
         if "type" not in raw:

@@ -1,6 +1,7 @@
 """The user that a command runs as: pyinfra's arguments for doas, dzdo, sudo and su, without switches from root to root.
 
-The agent is root already. In a plan it is nobody, who may look at all that root may look at, and cannot become anybody.
+The agent is root already. In a confined plan it is the user nobody, with root's right to read, and cannot switch to
+any user.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from agent.errors import DeployError
 
 _ROOT = frozenset({None, "", "root", "0", "#0", 0})
 
-# Outermost first, as pyinfra nests them: the switch, who it leads to, and what has no meaning without it.
+# Outermost first, as pyinfra nests them: the switch, the argument for its user, and arguments that need the switch.
 _SWITCHES = (
     ("_doas", "_doas_user", ()),
     ("_dzdo", "_dzdo_user", ()),
@@ -25,8 +26,8 @@ _LOGINS = ("_use_sudo_login", "_use_su_login")
 
 
 def as_root(arguments: dict[str, Any]) -> dict[str, Any]:
-    """``arguments`` for a process that is root: every switch to root that is not behind one to somebody else is gone.
-    A login becomes a login shell in root's home."""
+    """``arguments`` for a process that is root, without the switches to root that no switch to another user precedes. A
+    login becomes a login shell in root's home, where no switch is left."""
     left = dict(arguments)
     login = False
     for switch, user, with_it in _SWITCHES:
@@ -52,7 +53,8 @@ def other_user(arguments: dict[str, Any]) -> str | None:
 
 
 def running_as(make_command: Callable[..., Any], *, confined: bool) -> Callable[..., Any]:
-    """pyinfra's ``make_unix_command_for_host`` for a process that is root, or is ``confined`` and looks like it."""
+    """pyinfra's ``make_unix_command_for_host`` for a process that is root, or is ``confined`` and can look like root.
+    Confined, it raises DeployError for a switch to another user."""
 
     def made(state: Any, host: Any, command: Any, **arguments: Any) -> Any:
         if confined or os.geteuid() == 0:

@@ -1,9 +1,9 @@
-"""The engine child. Turns protocol lines into pyinfra runs on this host.
+"""The engine child: it prepares the deploys of its orders on this host, and runs those that the parent allows.
 
-pyinfra is loaded for the first deploy file. Built-ins are looked at and carried out without it.
+pyinfra is loaded for the first deploy file. Built-ins do without it.
 
-The protocol has descriptors of its own. What deploy code prints goes to stderr, and what it reads from stdin is at
-its end: neither can get between the lines.
+The protocol has descriptors of its own. Text that deploy code prints goes to stderr, and its stdin is empty: neither
+can get between the lines.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class ParentGoneError(Exception):
-    """Nobody reads or answers any more."""
+    """The parent has closed its end: nobody reads or answers any more."""
 
 
 class Channel:
@@ -71,7 +71,7 @@ class Channel:
 
 
 class StopSignal:
-    """Remembers that SIGTERM came. The operation that runs then is finished; nothing is begun after it."""
+    """The flag that SIGTERM came. The current operation is finished, and nothing is begun after it."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -83,7 +83,7 @@ class StopSignal:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Prepares deploys and carries out what the parent says of each."""
+    """The run of all orders: each deploy is prepared, sent, and run as the parent decides."""
 
     channel: Channel
     stop: StopSignal
@@ -92,7 +92,7 @@ class Runner:
     confined: bool
 
     def run(self) -> int:
-        """The exit status. Raises ParentGoneError, ProtocolError."""
+        """Run all orders; return the exit status. Raises ParentGoneError, ProtocolError."""
         for order in self.begin.deploys:
             if self.stop.asked:
                 return STOPPED_STATUS
@@ -106,7 +106,7 @@ class Runner:
         return 0
 
     def _prepared(self, order: Order) -> BuiltIn | PyinfraDeploy:
-        """Raises UnpreparedError."""
+        """The deploy of ``order`` with the changes that it would make now. Raises UnpreparedError."""
         begin = self.begin
         if order.source is None:
             return look(order, Path(begin.root), traced=begin.traced)
@@ -118,7 +118,7 @@ class Runner:
         return prepare(order, Path(begin.root), Path(begin.temp), self.log, traced=begin.traced)
 
     def _converse(self, deploy: BuiltIn | PyinfraDeploy) -> None:
-        """Says what ``deploy`` would change, and does what it is told."""
+        """Send the changes of ``deploy``, and run it or skip it as the parent answers."""
         self.channel.send(deploy.found)
         answer = self.channel.receive()
         if isinstance(answer, Execute):
@@ -137,7 +137,7 @@ class Runner:
 
 
 def load() -> None:
-    """Load what every deploy file needs."""
+    """Load the modules that every deploy file needs."""
     from agent.engine.loading import load_pyinfra
 
     load_pyinfra()
@@ -145,14 +145,14 @@ def load() -> None:
 
 
 def main(scratch: str | None = None, begin: Message | None = None) -> int:
-    """``scratch``: of the child of a plan, which confines itself; the one folder that it may write to. ``begin``: the
-    orders, where they need not be read."""
+    """Run as the engine child, and return its exit status. ``scratch``: the only folder that a confined child may write
+    to; None for a child that does not confine itself. ``begin``: the orders; None where they are read from stdin."""
     if scratch is not None and not _confined(Path(scratch)):
         return 0
     stop = StopSignal()
     channel = Channel()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # last words have to get out
-    sys.dont_write_bytecode = True  # a commit's folder is not ours to write to
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a crash must lose no line
+    sys.dont_write_bytecode = True  # nobody may write to a commit's folder
     try:
         begin = begin or channel.receive()
         if not isinstance(begin, Begin):
@@ -171,8 +171,8 @@ def main(scratch: str | None = None, begin: Message | None = None) -> int:
 
 
 def _confined(scratch: Path) -> bool:
-    """Confines this process, and says whether it could, before anything of the config repo has been looked at. Where it
-    could not, that is all it does."""
+    """Confine this process, and send Ready, before anything of the config repo is read. Return True if it is confined.
+    Otherwise the caller ends the process."""
     why = ""
     try:
         confine(scratch)
@@ -185,9 +185,9 @@ def _confined(scratch: Path) -> bool:
 
 
 def _trust_repositories(scratch: Path) -> None:
-    """git refuses to look at what belongs to somebody else, since it might run what is configured there. Here that
-    could do no harm. A file, not the environment's GIT_CONFIG_COUNT: that does not reach the other end of a fetch from
-    a repository on this host."""
+    """Have git read repositories of other users. It refuses them by default, because it runs commands from their
+    settings; in a confined process these can do no harm. The setting is in a file and not in GIT_CONFIG_COUNT, which
+    does not reach the other end of a fetch from a repository on this host."""
     system, ours = Path("/etc/gitconfig"), scratch / "gitconfig"
     text = system.read_bytes() if system.is_file() else b""
     ours.write_bytes(text + b"\n[safe]\n\tdirectory = *\n")

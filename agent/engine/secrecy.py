@@ -1,4 +1,4 @@
-"""Secrets between the agent and its engine child: what a deploy lacks, and what the child says without their values."""
+"""Secrets between the agent and its engine child: those that a deploy lacks, and messages without their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agent.trace.answers import unescaped, unsigned
 
 
 class Lacking(Exception):
-    """A secret that a deploy needs and that cannot be had. ``admitted``: False where the host is not admitted."""
+    """A deploy needs a secret that this host lacks. ``admitted``: False where the host is not admitted."""
 
     def __init__(self, reason: str, *, admitted: bool = True) -> None:
         super().__init__(reason)
@@ -24,13 +24,13 @@ class Lacking(Exception):
         self.admitted = admitted
 
     def hold(self, key: str = "") -> Hold:
-        """What it holds: a deploy, or the resource ``key`` alone."""
+        """The hold on the deploy, or on the resource ``key`` alone."""
         kind = HoldKind.LACKING if self.admitted else HoldKind.NOT_ADMITTED
         return Hold(kind, f"{key}: {self.reason}" if key else self.reason)
 
 
 def nothing_sealed(value: Any, root: Path) -> Any:
-    """``value``, in which nothing may be sealed. Raises Lacking."""
+    """``value``. Raises Lacking where a part of it is sealed."""
     del root
     if holds_sealed(value):
         raise Lacking("nobody here can read secrets")
@@ -40,8 +40,9 @@ def nothing_sealed(value: Any, root: Path) -> Any:
 def passwords_apart(
     arguments: Mapping[str, Any], unseal: Callable[[Any], Any]
 ) -> tuple[Mapping[str, Any], Mapping[str, Hold]]:
-    """The arguments of ``users``, unsealed account by account, and by the keys of accounts, what lacks of them.
-    Without its hash an account keeps its password, or is made without one. Raises Lacking for the other arguments."""
+    """The arguments of ``users``, unsealed account by account, and the holds on accounts that lack a secret, by key.
+    Such an account has no hash: it keeps its password, or is made without one. Raises Lacking for a secret in other
+    arguments."""
     accounts: dict[str, Any] = {}
     lacking: dict[str, Hold] = {}
     for name, account in arguments["accounts"].items():
@@ -55,7 +56,7 @@ def passwords_apart(
 
 
 def masked_message(message: Message) -> Message:
-    """``message`` without values of secrets in what people are told. Keys stay: the child masks its own."""
+    """``message`` without values of secrets in texts for people. Keys are not masked: the child does that itself."""
     if not mask.values():
         return message
     match message:
@@ -83,7 +84,8 @@ def _masked_change(change: WantedChange) -> WantedChange:
 
 
 def public_trace(deploy: str, trace: str) -> str:
-    """Return the lines of a trace that ask about no secret's value; whatever the others ask about waits for a plan."""
+    """Return the lines of a trace without those whose subject holds a secret's value. For these there is one line that
+    leaves the look to the next full plan."""
     if not mask.values():
         return trace
     lines = [line for line in trace.split("\n") if line]
@@ -93,8 +95,8 @@ def public_trace(deploy: str, trace: str) -> str:
 
 
 def _is_private(line: str) -> bool:
-    """Whether the subject holds a value that is no mere word. Answers are times, numbers and what the host shows all
-    its users; a number or a word of two or three letters would be in one by chance."""
+    """True if the subject holds a secret's value that is no mere word. Answers are not searched: they are times,
+    numbers and facts that the host shows to all its users, and could hold a short value by chance."""
     _, _, asked = line.encode("latin-1", errors="replace").partition(b"\t")
     subject, _, _ = asked.rpartition(b"\t")
     return mask.holds_value(unescaped(subject).decode(errors="surrogateescape"))

@@ -1,5 +1,5 @@
-"""The talk with the engine child: whether it has confined itself; then about one deploy what it found, what the caller
-decides, what came of it."""
+"""The talk with the engine child: first about its confinement; then about each deploy, with the changes found, the
+caller's decision and the outcome."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STOPPED = "stopped before it began"
 
 
 def ignore(*_: object) -> None:
-    """Stands for a callback that the caller left out."""
+    """Do nothing, in place of a callback that the caller left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class EngineCaller:
 @dataclass(slots=True)
 class DeployTalk:
     """The talk with the child about one deploy, until ``deadline`` (monotonic clock). ``shows``: False where a diff may
-    hold a secret that this process never knew, such as the value before. ``waiting``: as of ``FoundDeploy``."""
+    hold a secret that this process never knew, such as the old value. ``waiting``: as in ``FoundDeploy``."""
 
     deploy: str
     child: Child
@@ -67,7 +67,8 @@ class DeployTalk:
         return replace(self.ended(Status.FAILED, error), cut_off=True)
 
     def outcome(self, unsent: Begin | None) -> DeployOutcome:
-        """What came of the deploy. ``unsent``: the orders, where the child does not know them yet."""
+        """The outcome of the deploy. ``unsent``: the orders; None where the child has them already. Raises
+        ChildEndedError, TimedOutError, and ProtocolError or OverflowError for a line that cannot be read."""
         if unsent is not None:
             self._send(unsent)
         found = self._receive()
@@ -79,7 +80,7 @@ class DeployTalk:
         decision = self.caller.decide(found)
         if found.error is not None:
             return self.ended(Status.FAILED, found.error)
-        self.child.forget_words()  # from here on the next deploy may be the one that ends it
+        self.child.forget_words()  # the stderr so far is no reason for a later end
         self._send(decision)
         if isinstance(decision, Skip):
             return self.ended(Status.HELD)
@@ -110,10 +111,11 @@ class DeployTalk:
 
 
 def await_confined(child: Child, timeout_s: float) -> tuple[Child | None, str]:
-    """``child``, which was told to confine itself, once it has; or none, and what this host lacks.
+    """``child`` once it has confined itself, and an empty reason; or None, and the reason why it could not. Then it has
+    been killed.
 
-    Its word for it is good: it has seen nothing of the config repo yet. Raises DeployError (kind ``engine``) for a
-    child that says what nobody understands.
+    Its message can be trusted: it has read nothing of the config repo yet. Raises DeployError (kind ``engine``) where
+    it sends what cannot be read.
     """
     confined = False
     try:
@@ -136,7 +138,7 @@ def unreadable(error: Exception, about: str = "") -> DeployError:
 
 
 def _first_word(child: Child, deadline: float) -> str:
-    """The reason why it is not confined; empty when it is."""
+    """The reason why the child is not confined; empty where it is. Raises DeployError (kind ``engine``)."""
     try:
         message = decode(child.receive(deadline))
         if not isinstance(message, Ready):

@@ -1,4 +1,4 @@
-"""pyinfra's inventory of this one host: its name and groups as in our inventory, and its data."""
+"""pyinfra's inventory of this one host: its name and groups as in the config repo's inventory, and its data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from agent.engine.code import run_file
 from agent.engine.connector import HereConnector
 
 LOCAL = "@local"
-"""The group that pyinfra puts this host into, and its name where our inventory has none."""
+"""The group that pyinfra puts this host into, and its name where the data have none."""
 
 
 class ThisHost(Host):
-    """Tells its connector whose question a command is."""
+    """A host that tells its connector which fact asks a command."""
 
     def get_fact(self, name_or_cls: Any, *args: Any, **kwargs: Any) -> Any:
         connector = self.connector
@@ -29,8 +29,8 @@ class ThisHost(Host):
 
 
 class ThisInventory(Inventory):
-    """This host alone, by the connector ``@here``. pyinfra's own loads every connector there is, and with them an SSH
-    library, to find one."""
+    """An inventory of this host alone, with the connector ``@here``. pyinfra's own class would load all connectors, and
+    with them an SSH library, to find it."""
 
     def __init__(self, name: str, data: dict[str, JSON]) -> None:
         super().__init__(([(name, data)], {}))  # type: ignore[no-untyped-call]
@@ -42,8 +42,8 @@ class ThisInventory(Inventory):
 
 
 def this_host(data: Mapping[str, JSON]) -> Inventory:
-    """An inventory of this host alone; deploy code finds ``data`` in ``host.data``. Its name is
-    ``inventory_hostname``, its groups are ``group_names``, parents first, and the one that pyinfra gives it."""
+    """An inventory of this host alone; deploy code finds ``data`` in ``host.data``. The host's name is
+    ``inventory_hostname``, its groups are ``group_names``, parents first, and LOCAL."""
     name, groups = data.get("inventory_hostname"), data.get("group_names")
     ours = [str(group) for group in groups] if isinstance(groups, list) else []
     inventory = ThisInventory(name if isinstance(name, str) else LOCAL, dict(data))
@@ -55,8 +55,9 @@ def this_host(data: Mapping[str, JSON]) -> Inventory:
 
 
 def read_group_data(inventory: Inventory, folders: Iterable[Path]) -> None:
-    """Puts into ``inventory`` what ``group_data/all.py`` and ``group_data/<group>.py`` of ``folders`` assign, as
-    pyinfra's command line does: below the host's own data, and what a later folder says above an earlier."""
+    """Add to ``inventory`` the values that ``group_data/all.py`` and ``group_data/<group>.py`` of ``folders`` assign,
+    as pyinfra's command line does. Values of a later folder override those of an earlier one, and the host's own data
+    override both."""
     (host,) = inventory
     for folder in dict.fromkeys(folders):
         for group in ("all", *host.groups):

@@ -1,4 +1,4 @@
-"""Questions about accounts: passwd, group and shadow, as the shell reads them."""
+"""Answers about accounts, from passwd, group and shadow, as the shell's commands print them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from agent.engine.facts.programs import is_nowhere
 from agent.engine.facts.shape import Lines
 
 NAME = r"[a-zA-Z0-9._][a-zA-Z0-9._-]*"
-"""Of a user, as pyinfra lets it stand behind a tilde."""
+"""The name of a user, where pyinfra puts it behind a tilde."""
 
 _ROW = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_-]*):[ -\[\]-~]*")
 _HOME = re.compile(r"/[\w./-]*", re.ASCII)
 _ENGLISH = ("C", "POSIX", "C.UTF-8", "en_US.UTF-8")
-"""Languages in which ``lastlog`` says what is written here."""
+"""Languages in which ``lastlog`` prints the words that ``_last_login`` returns."""
 
 _ENTRY_BYTES = 292
-"""Of /var/log/lastlog, by uid: a time of four bytes first."""
+"""The size of an entry of /var/log/lastlog; entries are in the order of uids."""
 
 
 def home(user: str) -> Lines | None:
-    """As ``echo ~user``: an unknown name stays as it is."""
+    """The output of ``echo ~user``: the home, or ``~user`` for an unknown name. None where the shell could print the
+    home in another way."""
     try:
         place = pwd.getpwnam(user).pw_dir
     except KeyError:
@@ -36,8 +37,8 @@ def home(user: str) -> Lines | None:
 def users() -> Lines | None:
     """A line for each user of /etc/passwd: its entry, group, groups, last login and hash.
 
-    None where a name or an entry is one that the shell, grep or echo could read in another way, or where somebody has
-    logged in: then only ``lastlog`` knows how that is written.
+    None where the shell, grep or echo could read a name or an entry in another way, or where somebody has logged in:
+    only ``lastlog`` itself can print that.
     """
     entries, shadow = _rows("/etc/passwd"), _rows("/etc/shadow")
     if entries is None or shadow is None:
@@ -65,7 +66,8 @@ def _language() -> str:
 
 
 def _rows(path: str) -> dict[str, str] | None:
-    """The lines of an account file by name."""
+    """The lines of an account file by name; None where a line has another form, a name comes twice, or the file cannot
+    be read."""
     try:
         lines = Path(path).read_text(encoding="ascii").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError):
@@ -76,13 +78,14 @@ def _rows(path: str) -> dict[str, str] | None:
 
 
 def _groups(name: str, first: int) -> list[int]:
-    """The further groups of a user, in the order of ``id``."""
+    """The gids of a user's groups but the ``first``, in the order of ``id``."""
     numbers = [number for number, _ in itertools.groupby(os.getgrouplist(name, first))]
     return [number for number in numbers if number != first]
 
 
 def _last_login(name: str, number: int) -> str | None:
-    """As ``lastlog`` tells of somebody who never logged in; None of anybody else."""
+    """The line of ``lastlog`` about a user who never logged in; None for anybody else. Empty where there is no such
+    program or file."""
     if is_nowhere("lastlog"):
         return ""
     try:

@@ -1,7 +1,7 @@
-"""Questions about files: what ``stat``, a hash, ``cat``, ``find``, ``grep`` and ``awk`` would print.
+"""Answers about files: the lines that ``stat``, a hash, ``cat``, ``find``, ``grep`` and ``awk`` would print.
 
-Only the plain case is answered: an absolute path of printable ASCII, and nothing, a regular file or a readable tree
-there. Every other case is the program's own to tell.
+Only the plain case is answered: an absolute path of printable ASCII, with nothing, a regular file or a readable tree
+there. In every other case the functions return None, and the program itself is run.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from agent.engine.facts.pattern import translated
 from agent.engine.facts.shape import Lines
 
 _PLAIN = re.compile(r"/[ -&(-\[\]-~]*")
-"""Printable ASCII but the quote and the backslash: no program writes these in another way than they are."""
+"""Printable ASCII without the quote and the backslash: every program prints such characters unchanged."""
 
 _SEARCHED_MAX = 1 << 20
-"""Bytes of a file that is searched here: ``re`` may take longer than linear time."""
+"""The most bytes of a file that is searched here: ``re`` may take longer than linear time."""
 
 _FOLDER_MAX = 10_000
-"""Entries of a folder up to which ``find`` keeps the order of the file system."""
+"""The most entries of a folder for which ``find`` keeps the order of the file system."""
 
 _OWN_PROCESS = ("/proc/self/", "/proc/thread-self/")
 
 
 def status(path: str) -> Lines | None:
-    """As GNU stat prints it; nothing where there is nothing."""
+    """The line that GNU stat prints for a path, not following a link; no line where nothing is there."""
     if not _is_plain(path) or "QUOTING_STYLE" in os.environ:
         return None
     try:
@@ -57,7 +57,7 @@ def status(path: str) -> Lines | None:
 
 
 def digest(algorithm: str, path: str) -> Lines | None:
-    """As ``sha1sum`` and its like print it; nothing where there is nothing."""
+    """The line that ``sha1sum`` or another such program prints for a file; no line where nothing is there."""
     try:
         with _opened(path) as file:
             return [f"{hashlib.file_digest(file, algorithm).hexdigest()}  {path}"]
@@ -68,18 +68,18 @@ def digest(algorithm: str, path: str) -> Lines | None:
 
 
 def content(path: str) -> Lines | None:
-    """The lines of a file; nothing where there is nothing."""
+    """The lines of a file; none where nothing is there."""
     data = _content(path)
     return None if data is None else _lines(data)
 
 
 def existing_content(path: str) -> Lines | None:
-    """The lines of a file that is there."""
+    """The lines of a file; None where nothing is there."""
     return content(path) if os.path.exists(path) else None  # noqa: PTH110  # a word of a command
 
 
 def regular_content(path: str) -> Lines | None:
-    """The lines of a regular file; nothing where there is something else, or nothing."""
+    """The lines of a regular file; none where there is something else, or nothing."""
     if _is_plain(path) and not os.path.isfile(path):  # noqa: PTH113  # a word of a command
         return []
     return content(path)
@@ -94,7 +94,8 @@ def content_or(path: str, missing: str) -> Lines | None:
 
 
 def below(path: str, kind: str) -> Lines | None:
-    """What ``find`` finds of one type, in its order; nothing where there is nothing."""
+    """The paths of one type that ``find`` prints at and below ``path``, in its order; none where nothing is there.
+    ``kind``: f, l or d, as ``find -type`` takes it."""
     if not _is_plain(path) or path.endswith("/"):
         return None
     found: list[bytes] = []
@@ -112,7 +113,8 @@ def below(path: str, kind: str) -> Lines | None:
 
 
 def matching(pattern: str, path: str, exists: str, *, extended: bool) -> Lines | None:
-    """The lines that ``grep`` finds in a regular file; ``exists`` where it finds none."""
+    """The lines that ``grep`` finds in a regular file; ``exists`` where it finds none, no line where nothing is
+    there."""
     search = translated(pattern, extended=extended)
     data = _searchable(path) if search and _is_plain(exists, start="") else None
     if data is None or search is None:
@@ -121,7 +123,8 @@ def matching(pattern: str, path: str, exists: str, *, extended: bool) -> Lines |
 
 
 def between(start: str, end: str, path: str, exists: str, missing: str) -> Lines | None:
-    """The lines between two that hold ``start`` and ``end``; ``missing`` where there is no such file."""
+    """The lines between those that hold ``start`` and ``end``; ``missing`` where nothing is at ``path``. ``exists`` is
+    never the answer, because ``awk`` ends well for each file."""
     if not all(_is_plain(word, start="") for word in (exists, missing)):
         return None
     data = _searchable(path)
@@ -152,10 +155,11 @@ def _is_missing(path: str) -> bool:
 
 
 def _opened(path: str) -> FileIO:
-    """A regular file. Raises FileNotFoundError where there is nothing, OSError for anything else."""
+    """The regular file at ``path``, opened. Raises FileNotFoundError where nothing is there, OSError for anything
+    else."""
     if not _is_plain(path) or (path.startswith(_OWN_PROCESS) and path != "/proc/self/mountinfo"):
         raise OSError
-    # Looked at before it is opened: opening can do things to a device.
+    # Check it before opening: to open a device can have effects.
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a word of a command
         raise OSError
     file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
@@ -176,7 +180,7 @@ def _content(path: str) -> bytes | None:
 
 
 def _searchable(path: str) -> bytes | None:
-    """The content of a small file that is text in every locale; None for any other, or none."""
+    """The content of a small file that is text in every locale; None for any other file, or where nothing is there."""
     if not os.path.exists(path):  # noqa: PTH110  # a word of a command
         return None
     data = _content(path)
@@ -202,7 +206,7 @@ def _lines(data: bytes) -> Lines:
 
 
 def _name(entry_of: Callable[[int], pwd.struct_passwd | grp.struct_group], number: int) -> str:
-    """The name of a user or a group."""
+    """The name of a user or a group; UNKNOWN, as stat prints, where it has none."""
     try:
         return entry_of(number)[0]
     except KeyError:

@@ -1,7 +1,7 @@
-"""The commands that are answered without a shell: those whose whole text is known, by what they print.
+"""The commands of pyinfra's facts that are answered without a shell, recognised by their whole text.
 
-They are those of pyinfra's facts. A pyinfra that asks in other words is answered by the shell: slower, never wrong. An
-answer is what the command would print, byte for byte; it is given only where the command would end well.
+Where another version of pyinfra has other commands, the shell answers: that is slower, never wrong. An answer is the
+output of the command, byte for byte. It is given only where the command would end well.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ for i in `cat /etc/passwd | cut -d: -f1`; do
             PASSWORD=`(grep ^$i: /etc/shadow || grep ^$i: /etc/master.passwd) 2> /dev/null | cut -d: -f2`;
             echo "$ENTRY|`id -gn $i`|`id -Gn $i`|$LASTLOG|$PASSWORD";
         done"""
-"""The dearest question: all of NSS for each user."""
+"""The most expensive command: it asks all of NSS for each user."""
 
 _GUARDED = (
     f"if command -v {{name:{programs.PROGRAM}}} >/dev/null 2>&1; then ( {{inner:.+}} );"
     " else echo '{otherwise:##\\w+##}'; fi"
 )
-"""A fact whose program has to be there."""
+"""The command of a fact that needs a program, with the answer where the program is missing."""
 
 _UNIT = "systemctl show --all --property Id --property {property:SubState|UnitFileState} {unit}"
 
@@ -54,7 +54,7 @@ def _guarded(name: str, inner: str, otherwise: str) -> Lines | None:
 
 
 def _by_shell(**_: str) -> None:
-    """No answer of ours; what the command's own rests on is known all the same."""
+    """No answer: the shell gives it. The questions that it rests on are known."""
 
 
 SHAPES: tuple[Shape, ...] = (
@@ -88,7 +88,7 @@ SHAPES: tuple[Shape, ...] = (
 
 
 def answered(command: str) -> Lines | None:
-    """The lines that ``command`` would print, ending well; None where only a shell can tell."""
+    """The lines that ``command`` would print, where it would end well; None where it has to be run."""
     for known in SHAPES:
         words = known.words(command)
         if words is not None and (lines := known.answer(**words)) is not None:

@@ -1,11 +1,11 @@
-"""grep's patterns as Python's, where both are certain to find the same lines of ASCII text."""
+"""grep's patterns as patterns of Python, where both are certain to find the same lines of ASCII text."""
 
 from __future__ import annotations
 
 import re
 
 _STARS_MAX = 4
-"""More of them could take Python for ever."""
+"""The most stars in a pattern: with more, Python could take for ever."""
 
 _ATOM = re.compile(
     r"\\(?P<escaped>[.[*^$\\])"
@@ -18,7 +18,8 @@ _ATOM = re.compile(
 
 
 def translated(pattern: str, *, extended: bool) -> re.Pattern[str] | None:
-    """None where it is not certain. ``extended``: for ``grep -E``."""
+    """``pattern`` as a pattern of Python; None where it is not certain to find the same. ``extended``: True for
+    ``grep -E``."""
     if not (pattern.isascii() and pattern.isprintable()):
         return None
     rest, made = (pattern[1:], "^") if pattern.startswith("^") else (pattern, "")

@@ -1,4 +1,4 @@
-"""Questions about programs: ``command -v``, ``uname`` and ``date``."""
+"""Answers of programs: ``command -v``, ``uname`` and ``date``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.engine.facts.shape import Lines
 PROGRAM = r"[a-zA-Z][\w.+-]*"
 
 _SHELLS = ("dash", "bash")
-"""Their ``command -v`` looks along PATH for what is none of their own words."""
+"""Shells whose ``command -v`` looks along PATH for every name that is none of ``_OWN_WORDS``."""
 
 _OWN_WORDS = frozenset(
     re.findall(
@@ -33,7 +33,8 @@ _UNAME = {"s": "sysname", "n": "nodename", "r": "release", "m": "machine"}
 
 
 def which(name: str) -> Lines | None:
-    """The path of a program, as a shell finds it; nothing where there is none."""
+    """The path of a program, as a shell finds it; no line where there is none. None where a shell could find
+    another."""
     if is_nowhere(name):
         return []
     if name in _OWN_WORDS or not _plain_shell():
@@ -50,7 +51,7 @@ def which(name: str) -> Lines | None:
 
 
 def is_nowhere(name: str) -> bool:
-    """True where nothing on PATH is called so, nor is it a word of the shell."""
+    """True where it is certain that no file on PATH and no word of the shell is called ``name``."""
     folders = _folders()
     return (
         bool(folders)
@@ -71,12 +72,12 @@ def now() -> Lines:
 
 
 def _folders() -> list[str]:
-    """The folders of PATH; none where it is anything but a plain one."""
+    """The folders of PATH; none where one of them is not a plain absolute path."""
     folders = os.environ.get("PATH", "").split(":")
     return folders if all(_FOLDER.fullmatch(folder) for folder in folders) else []
 
 
 @functools.cache
 def _plain_shell() -> bool:
-    """True for a /bin/sh that is known to find programs as ``which`` does."""
+    """True if /bin/sh is known to find programs as ``which`` does."""
     return Path("/bin/sh").resolve().name in _SHELLS

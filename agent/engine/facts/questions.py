@@ -1,7 +1,7 @@
-"""What the commands that are known rest on, as questions that the daemon can ask without pyinfra.
+"""The questions that known commands rest on, in the form that the daemon can ask without pyinfra.
 
-A deploy file's trace is a hint: its code may look at the host by itself, and a full plan looks again anyway. So what
-hardly ever changes a plan is left out: who logged in last, and times of access.
+A deploy file's trace is a hint: its code may look at the host by itself, and a full plan looks again anyway. So there
+are no questions about facts that hardly ever change a plan: last logins and times of access.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _HOST_NAME = "/proc/sys/kernel/hostname"
 
 def rests_on(command: str) -> tuple[Question, ...]:
     """Questions about this host: while they have the same answers, ``command`` prints the same. Raises UnsignedError
-    where it is not known."""
+    where the command is not known or no questions cover it."""
     for known in SHAPES:
         words = known.words(command)
         if words is not None:
             return tuple(_asked(known.rests, words))
-    # Not the whole command: it may hold a secret.
+    # The reason names the program alone, because the command may hold a secret.
     program = next((word for word in command.split() if _PROGRAM.fullmatch(word)), "a shell")
     raise UnsignedError(f"it asks {program}")
 
 
 def _asked(rests: Rests, words: Mapping[str, str]) -> Iterator[Question]:
-    """``words``: those in the holes of the command. Raises UnsignedError."""
+    """The questions for ``rests`` and the ``words`` in the holes of the command. Raises UnsignedError."""
     match rests:
         case Rests.ON_STATUS:
             yield from of.at(_absolute(words["path"]))
@@ -63,14 +63,14 @@ def _asked(rests: Rests, words: Mapping[str, str]) -> Iterator[Question]:
 
 
 def _tree(path: str) -> Iterator[Question]:
-    """A folder's own times tell of the names in it."""
+    """Questions about ``path`` and all folders below it: the times of a folder change with the names in it."""
     yield from of.at(path)
     for folder, folders, _ in os.walk(path):
         yield from (of.path(f"{folder}/{name}") for name in folders)
 
 
 def _program(name: str) -> Iterator[Question]:
-    """Up to where it is found."""
+    """Questions about a program in each folder of PATH, up to the first that has it. Raises UnsignedError."""
     for folder in os.environ.get("PATH", "").split(":"):
         place = f"{_absolute(folder)}/{name}"
         yield from of.through(place)

@@ -1,7 +1,7 @@
-"""Shell commands recognised by their text: a shape is a command with holes where its words stand.
+"""Shell commands recognised by their text: a shape is a command with holes in place of some words.
 
 A hole ``{path}`` takes one word as ``shlex.quote`` writes it; a hole that comes twice takes the same word each time. A
-hole ``{end:[A-Z]+}`` takes what the expression behind the colon matches, as it stands.
+hole ``{end:[A-Z]+}`` takes the text that the expression behind the colon matches, unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _HOLE = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<raw>[^}]+))?\}")
 
 
 class Rests(Enum):
-    """What the output of a command rests on; ``questions`` turns that and the words in its holes into questions."""
+    """The kinds of things that the output of a command rests on; ``questions`` makes questions of the kind and the
+    words in the holes."""
 
     ON_STATUS = auto()
     ON_CONTENT = auto()
@@ -36,10 +37,10 @@ class Rests(Enum):
 
 
 class Shape:
-    """A command that ``text`` draws.
+    """A command in the form of ``text``.
 
-    ``answer``, called with the words in the holes: the lines that such a command prints when it ends well; None where
-    that is not certain.
+    ``answer``, called with the words in the holes, returns the lines that such a command prints where it ends well;
+    None where they are not certain.
     """
 
     def __init__(self, text: str, answer: Callable[..., Lines | None], rests: Rests) -> None:
@@ -54,7 +55,7 @@ class Shape:
         """The words in the holes; None for a command of another shape."""
         if not command.startswith(self._begin):
             return None
-        # Most shapes are never met, and an expression takes a millisecond.
+        # Compiled on demand: most shapes never come up, and an expression takes a millisecond.
         self._expression = self._expression or self._compiled()
         found = self._expression.fullmatch(command)
         if found is None:
