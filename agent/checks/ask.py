@@ -26,8 +26,8 @@ memory that the process holds."""
 
 
 def command(checks: Sequence[Check], file: Path) -> TimedCommand:
-    """The command by which the daemon runs ``checks``, all of kinds that ``only_looks``, its environment, and its time
-    limit in seconds."""
+    """The command by which the daemon runs ``checks``, which must only look, its environment and its limit in
+    seconds."""
     argv = [sys.executable, "-I", "-m", "agent.checks.ask", f"{file}"]
     longest = max(int(str(check.spec["timeout"])) for check in checks)
     rounds = -(-len(checks) // AT_ONCE)

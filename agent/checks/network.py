@@ -124,8 +124,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 @contextmanager
 def _connected(host: str, port: int, timeout_s: float) -> Iterator[socket.socket]:
-    """A connection that is shut down after ``timeout_s`` seconds. An error that follows from that is raised as
-    TimeoutError."""
+    """A connection that is shut down after ``timeout_s`` seconds: errors after that are raised as TimeoutError."""
     with Watch(time.monotonic() + timeout_s) as watch, socket.create_connection((host, port), timeout_s) as plain:
         watch.follow(plain)
         try:

@@ -36,16 +36,14 @@ class ConfigRepo:
         return next((folder for folder in (here, *here.parents) if _holds_inventories(folder)), here)
 
     def inventories(self, begin: str = BEGIN) -> list[str]:
-        """The inventory that is named, else all of them. Raises UsageError if there is none, with ``begin`` in its
-        hint."""
+        """The inventory that is named, else all. Raises UsageError if there is none, with ``begin`` in its hint."""
         names = [self.inventory] if self.inventory else inventory_names(self.root)
         if not names:
             raise UsageError(f"{self.root} has no inventories", hint=f"{ELSEWHERE}; {begin}")
         return names
 
     def one_inventory(self, begin: str = BEGIN) -> str:
-        """The inventory that is named, else the only one. Raises UsageError with the choices if there are several, or
-        if there is none."""
+        """The inventory that is named, else the only one. Raises UsageError if there are several, or none."""
         names = self.inventories(begin)
         if len(names) == 1:
             return names[0]

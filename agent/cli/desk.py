@@ -78,8 +78,7 @@ def desk_of(repo: ConfigRepo) -> Desk:
 
 
 def commit_or_tell(output: Output, desk: Desk, subject: str, changed: Sequence[str], *, commit: bool) -> None:
-    """Commit and push the paths ``changed`` with ``commit``; without it, tell the person to do so. Raises
-    SettingsError."""
+    """Commit and push the paths ``changed``, or without ``commit`` tell the person to do so. Raises SettingsError."""
     if changed and commit:
         output.say(f"committed and pushed {own_git.commit_and_push(desk.root, subject, *changed)[:12]}")
     elif changed:

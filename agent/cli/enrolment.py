@@ -89,8 +89,7 @@ class Enrolled:
 def enroll_host(
     host: str, login: Login, ask: Ask | None, following: Following, tell: Callable[[str], None]
 ) -> Enrolled:
-    """Enroll the machine behind ``login`` as ``host``. ``tell`` gets each line of progress as it comes. Raises
-    HostwrightError."""
+    """Enroll the machine behind ``login`` as ``host``. ``tell`` gets each line of progress. Raises HostwrightError."""
     with logged_in(login, ask) as there:
         _make_keys(there, host, following, tell)
         tell("copying the agent")

@@ -70,8 +70,7 @@ def complaints(found: Removals) -> list[str]:
 
 
 def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
-    """Give one entry back, also if somebody has changed the thing since. Raises DeployError with the reason if the
-    thing stays."""
+    """Give one entry back, also if somebody has changed the thing since. Raises DeployError if the thing stays."""
     kind = kind_named(entry.kind)
     if kind is None:
         raise DeployError(f"nothing of the kind {entry.kind} can be given back")

@@ -119,8 +119,7 @@ class Output:
 
     @cached_property
     def _console(self) -> Console:
-        """The console of rich on stderr. Once it exists, it prints all lines, because a spinner or a bar may be
-        there."""
+        """The console of rich on stderr. Once it exists it prints all lines: a spinner or a bar may be there."""
         from rich.console import Console
 
         return Console(file=cast("TextIO", self._err), highlight=False, soft_wrap=True, emoji=False)

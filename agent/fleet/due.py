@@ -32,8 +32,7 @@ def window_s(hosts: int, pushes_per_minute: int) -> int:
 
 
 def lately(at: int, now: int, fleet: FleetSettings) -> bool:
-    """True if the moments, in seconds since the epoch, are no further apart than two heartbeats of this fleet and
-    LATE_S."""
+    """True if the moments, in seconds since the epoch, are at most two heartbeats of this fleet and LATE_S apart."""
     return abs(now - at) <= 2 * heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S
 
 

@@ -141,8 +141,7 @@ def judge_all(
     seen: Mapping[str, int] | None = None,
     hosts: Collection[str] = (),
 ) -> tuple[HostStatus, ...]:
-    """The status of every host that reported, is admitted, or is one of ``hosts``, those of the inventory, sorted by
-    name."""
+    """The status of every host that reported, is admitted, or is among ``hosts`` (the inventory's), sorted by name."""
     known = seen or {}
     found = tuple(found)
     read = _reader_of(len(found))

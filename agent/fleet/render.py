@@ -40,8 +40,7 @@ _SYMBOLS = {
 _RANK = {word: rank for rank, word in enumerate(_SYMBOLS)}
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ,;/?%.-")
-"""The ASCII characters without a meaning in a line of Markdown or HTML, or to a forge (mentions, references,
-formulas)."""
+"""The ASCII characters that mean nothing in Markdown, in HTML or to a forge (mentions, references, formulas)."""
 _LINK = re.compile(r"www(?=\.)", re.IGNORECASE)
 """The beginning of a text that forges turn into a link, besides addresses with a colon."""
 

@@ -94,8 +94,7 @@ def is_age(content: bytes) -> bool:
 
 
 def is_whole(content: bytes) -> bool:
-    """True if an age file has all parts that can be seen without a key: its armour, its header, and the beginning of a
-    payload."""
+    """True if an age file has all parts that can be seen without a key: armour, header, beginning of a payload."""
     text = content.strip()
     if text.startswith(ARMOUR):
         lines = text.splitlines()

@@ -1,5 +1,4 @@
-"""The people in allowed_signers files (ssh-keygen(1)), and until when they may sign: only to show them, not to
-judge."""
+"""The people in allowed_signers files (ssh-keygen(1)) and until when they may sign, only to be shown."""
 
 from __future__ import annotations
 

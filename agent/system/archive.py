@@ -70,8 +70,7 @@ def _sized(member: Member, content: Content | None) -> Member:
 
 
 class _Writer:
-    """The writing of members into the open folder ``top``, by descriptors: no link that somebody puts there is
-    followed."""
+    """The writing of members into the open folder ``top``, by descriptors, so that no link put there is followed."""
 
     def __init__(self, top: int) -> None:
         self._top = top

@@ -63,8 +63,7 @@ class Member:
     executable: bool = False
     target: str = ""
     stand_in: StandIn | None = None
-    """The kind of file, such as a Git LFS pointer, that stands in the place of the content that is meant, if it
-    does."""
+    """The kind of file, such as a Git LFS pointer, that stands in the place of the real content; None for that."""
 
 
 class Content(Protocol):

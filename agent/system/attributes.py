@@ -24,8 +24,7 @@ _OF_CONTENT = ("security.ima", "security.evm")
 
 _NONE = (errno.ENOTSUP, errno.ENODATA)
 _NOT_MINE = (*_NONE, errno.EPERM, errno.EACCES)
-"""Errors for a file system without attributes, and for a user who may replace somebody's file but not set its
-labels."""
+"""Errors of a file system without attributes, and of a user who may replace a file but not set its labels."""
 
 _ACL_VERSION = struct.Struct("<I")
 _ACL_ENTRY = struct.Struct("<HHI")
@@ -88,7 +87,7 @@ def carry_over(old: int, new: int) -> None:
 
 
 def acl_words(packed: bytes) -> str:
-    """The entries of an ACL for named users and groups, ``u:ann:r-- g:adm:rw-``; all entries where it names nobody."""
+    """The entries of an ACL for named users and groups, as in ``u:ann:r-- g:adm:rw-``; all if it names nobody."""
     try:
         entries = list(_ACL_ENTRY.iter_unpack(packed[_ACL_VERSION.size :]))
     except struct.error:

@@ -78,7 +78,7 @@ class Database:
             return False
 
     def write(self, statements: Iterable[Statement]) -> None:
-        """Run all statements in one transaction. It is on the disk when this returns; if this raises, nothing is
+        """Run all statements in one transaction. It is on the disk when this returns; after an error nothing has
         changed."""
         if not os.path.lexists(self.path):
             self._create(statements)

@@ -206,8 +206,7 @@ class Mirror:
         self._healing(lambda: tree.export(self._store, target, outward=outward))
 
     def keep_recent(self) -> None:
-        """Keep the few objects that were read in files beside the mirror: the next cycle reads the same. Raises
-        OSError."""
+        """Keep the few objects that were read in files beside the mirror, for the next cycle. Raises OSError."""
         if self._store.path.is_dir():
             self._store.recent.keep()
 

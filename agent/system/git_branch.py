@@ -121,8 +121,7 @@ class Branch:
             return store.ref(_TIP) == commit
 
     def fetch(self) -> str | None:
-        """The commit at the tip, whose trees and unfiltered blobs are in the cache now; None if there is no such
-        branch."""
+        """The commit at the tip, whose trees and unfiltered blobs are in the cache now; None if there is no branch."""
         with self._explained() as store:
             self._prepare(store)
             done = bounded_fetch(
@@ -167,8 +166,7 @@ class Branch:
         return {path: blobs[file.object_id] for path, file in wanted.items()}
 
     def write(self, parent: str | None, commits: Sequence[NewCommit]) -> str:
-        """The name of the last of ``commits``, which are written in order on top of ``parent``; None: they begin a new
-        history."""
+        """The name of the last of ``commits``, written in order on top of ``parent``; None begins a new history."""
         stream = b"feature done\n"
         for number, commit in enumerate(commits):
             who = f"{commit.author} <{commit.author}@hostwright.invalid> {commit.at} +0000"

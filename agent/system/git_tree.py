@@ -97,7 +97,7 @@ class CommitTree(Tree):
         return tuple(sorted((*self._left_out, *out)))
 
     def inside(self) -> tuple[Entry, ...]:
-        """The entries but for the links that lead out of the tree."""
+        """The entries without the links that lead out of the tree."""
         return tuple(each for each in self.entries() if not each.link or not leads_out(each.path, self._target(each)))
 
     def export(self, store: ObjectStore, target: Path, *, outward: bool = False) -> None:

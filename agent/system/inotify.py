@@ -15,8 +15,8 @@ _MASK = _CLOSE_WRITE | _ATTRIB | _MODIFY | _MOVED | _CREATE | _DELETE | _SELF | 
 
 _BUFFER = 64 * 1024
 _READS = 70
-"""Reads that empty the kernel's queue (fs.inotify.max_queued_events: 16,384 events of at most 272 bytes). They are
-bounded because constant changes could keep the reader busy for ever."""
+"""The number of reads that empties the kernel's queue (fs.inotify.max_queued_events: 16,384 events of at most 272
+bytes). They are bounded because constant changes could keep the reader busy for ever."""
 
 
 class FolderWatch:

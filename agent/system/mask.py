@@ -30,7 +30,7 @@ _ordered: list[str] = []
 
 _BEGIN = re.compile(r"(?<!\w)(?=\w)|(?<!\S)(?=\W)")
 _END = re.compile(r"(?<=\w)(?!\w)|(?<=\W)(?!\S)")
-"""Where a word begins and ends: no letter beside a letter, only blanks beside anything else."""
+"""The beginning and the end of a word: its letters are beside no other letter, its other signs only beside blanks."""
 
 
 def remember(value: str, *, lines: bool = True) -> None:

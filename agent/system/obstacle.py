@@ -26,8 +26,7 @@ def is_mount_point(parent: int, name: str) -> bool:
 
 
 def explained(error: OSError, parent: int, name: str) -> tuple[str, str]:
-    """The reason why ``name`` in the open folder ``parent`` could not be changed, and a hint, empty if there is
-    none."""
+    """The reason why ``name`` in the open folder ``parent`` could not be changed, and a hint, which may be empty."""
     folder = Path(f"/proc/self/fd/{parent}").readlink()
     with suppress(OSError):
         if error.errno == errno.EBUSY and is_mount_point(parent, name):

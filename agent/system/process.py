@@ -38,8 +38,7 @@ ssh, a shell, apt, dpkg and its scripts do (``PYTHON*``, ``UV_*``, ``PIP_*``, ``
 
 
 def passed_on(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``given`` that programs of a deploy may see. They are a list of allowed ones, not of forbidden
-    ones."""
+    """The variables of ``given`` that programs of a deploy may see: a list of allowed ones, not of forbidden ones."""
     return {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
 
 

@@ -94,8 +94,7 @@ def _limit_cpu(seconds: int) -> None:
 
 
 def _error(text: str) -> Answer:
-    """The interpreter's error as one line with its place, without the picture of the place and the interpreter's own
-    stack."""
+    """The interpreter's error as one line with its place, without the picture of the place and its own stack."""
     reason, place = _REASON.search(text), _PLACE.search(text)
     message = reason[1] if reason else text.strip().partition("\n")[0]
     where = {"file": place[1], "line": int(place[2]), "column": int(place[3])} if place else {}

@@ -16,8 +16,7 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("http", "send"): "there is no http.send: policies have no network",
     ("opa", "runtime"): "there is no opa.runtime: policies see no environment",
 }
-"""Functions that the engine has, but that have no use here: a rule that calls one would never hold, without an
-error."""
+"""Functions that the engine has, but of no use here: a rule that calls one would never hold, without an error."""
 
 
 def outline(module: Node) -> Node:

@@ -28,8 +28,7 @@ class Revisions:
 
     @classmethod
     def around(cls, folder: Path) -> Self | None:
-        """The bare repository ``folder``, or the repository of the clone that ``folder`` is or lies in; None if there
-        is none."""
+        """The bare repository ``folder``, or that of the clone that ``folder`` is or lies in; None if there is none."""
         if (folder / "objects").is_dir() and (folder / "HEAD").is_file():
             return cls(folder.resolve())
         checkout = Checkout.around(folder)

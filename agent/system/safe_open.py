@@ -28,16 +28,14 @@ _LINK_HOPS = 40
 
 
 class UnsafePath(DeployError):
-    """The agent refuses to write to a path, because it could lead elsewhere, or because a person has to clear it
-    first."""
+    """The agent does not write to a path: it could lead elsewhere, or a person has to clear it first."""
 
     default_kind = ProblemKind.PATH_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
 class Renamer:
-    """A user besides root who may rename things in ``folder``. ``uid``: None if its ``mode`` lets several users do
-    so."""
+    """A user besides root who may rename things in ``folder``. ``uid``: None if its ``mode`` lets several do so."""
 
     folder: str
     uid: int | None

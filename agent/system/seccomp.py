@@ -153,8 +153,7 @@ def program(machine: str) -> bytes:
 
 
 def _rule(number: int, verdict: Sequence[bytes]) -> list[bytes]:
-    """Instructions that run ``verdict``, which always returns, for the call with this number, and skip it for
-    others."""
+    """Instructions that run ``verdict``, which always returns, for the call with this number alone."""
     return [_instruction(_EQUAL, number, if_not=len(verdict)), *verdict]
 
 

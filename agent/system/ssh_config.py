@@ -1,5 +1,4 @@
-"""A person's ssh_config, read by paramiko. paramiko does not know ``Include``, so the included lines are put in
-first."""
+"""A person's ssh_config, read by paramiko, with the lines that ``Include`` names put in their places before."""
 
 from __future__ import annotations
 
@@ -23,8 +22,7 @@ host."""
 
 
 def configured(host: str) -> paramiko.SSHConfigDict:
-    """The settings for ``host`` in ssh_config; the person's file counts before that of the machine. Raises
-    UsageError."""
+    """The settings for ``host``: the person's ssh_config counts before that of the machine. Raises UsageError."""
     lines: list[str] = []
     try:
         for path in _CONFIGS:

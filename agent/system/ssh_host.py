@@ -42,7 +42,7 @@ _KNOWN_HOSTS: Final = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN_HOSTS: Final = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
 Ask = Callable[[str], str]
-"""Asks the person for a password, and returns it."""
+"""Called with the text of a question; returns the password that the person types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,8 +308,7 @@ def _listen(channel: paramiko.Channel, heard: list[str], on_line: Callable[[str]
 
 
 def _write(channel: paramiko.Channel, first: bytes, input: bytes | IO[bytes]) -> None:
-    """Send ``first`` and ``input``. An error is ignored: the exit code shows if the program ended before it read
-    all."""
+    """Send ``first`` and ``input``. Errors are ignored: the exit code shows if the program ended too early."""
     try:
         channel.sendall(first)
         if isinstance(input, bytes):

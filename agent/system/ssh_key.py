@@ -19,8 +19,7 @@ _PASSPHRASE: Final = b"incorrect passphrase"
 
 @dataclass(frozen=True, slots=True)
 class UnusableKey:
-    """A key that ssh cannot use. ``why``: the reason, in words that follow the path of the key. ``remedy``: what to
-    do."""
+    """A key that ssh cannot use. ``why``: words that follow the path of the key. ``remedy``: what to do."""
 
     why: str
     remedy: str

@@ -33,8 +33,7 @@ _COLUMNS: Final = 70
 
 
 def sign(private_key_openssh: bytes, message: bytes, namespace: str) -> bytes:
-    """The armoured signature of ``message``. Raises TrustError unless the key is an ed25519 private key without a
-    passphrase."""
+    """The armoured signature of ``message``. Raises TrustError unless the key is ed25519, without a passphrase."""
     try:
         key = load_ssh_private_key(private_key_openssh, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

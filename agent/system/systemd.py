@@ -27,7 +27,7 @@ BUS_TIMEOUT_S = 2.0
 """Seconds for the whole talk with the bus. After that the agent asks `systemctl`, which needs no bus."""
 
 UNTOLD = "?"
-"""Stands in the place of the failed units if systemd does not answer."""
+"""The one name in the place of those of the failed units if systemd does not answer."""
 
 
 def booted() -> bool:
@@ -89,8 +89,7 @@ def start(unit: str) -> None:
 
 
 def reboot() -> None:
-    """Ask systemd to reboot the machine, and do not wait for it. Raises SettingsError if systemd refuses or is
-    absent."""
+    """Ask systemd to reboot the machine, and do not wait for it. Raises SettingsError if it refuses or is absent."""
     completed = _systemctl("--no-block", "reboot") if booted() else None
     if completed is None or not completed.ok:
         why = completed.complaint if completed is not None else "there is no systemd"

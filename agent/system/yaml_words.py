@@ -95,8 +95,7 @@ def _conflict(stop: ParserStop) -> YamlProblem | None:
 
 
 def _ini(stop: ParserStop) -> YamlProblem | None:
-    """The problem of a file that is INI: its first line is a section alone in a line, or a comment behind a
-    semicolon."""
+    """The problem of a file that is INI: its first line is a section, or a comment behind a semicolon."""
     written = [(number, line) for number, line in enumerate(stop.lines, 1) if line.strip() and line.strip()[0] != "#"]
     number, first = next(iter(written), (1, ""))
     if first.startswith(";"):

@@ -1,5 +1,4 @@
-"""admit: at a desk, the hosts that ask to be admitted, and the admission of one whose request is proved to be its
-own."""
+"""admit: at a desk, the hosts that ask to be admitted, and the admission of one that has proved who it is."""
 
 from __future__ import annotations
 

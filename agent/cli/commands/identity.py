@@ -1,5 +1,4 @@
-"""identity: on a host, the lines that admit it, and new keys; at a desk, the admitted hosts, and an end to
-admission."""
+"""identity: on a host, the lines that admit it, and new keys; at a desk, the admitted hosts, and revoking."""
 
 from __future__ import annotations
 

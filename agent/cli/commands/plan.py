@@ -1,5 +1,4 @@
-"""plan: the changes that would be made now: here by the commit of the last cycle, or on other hosts by files at a
-desk."""
+"""plan: the changes that would be made now, here by the last cycle's commit, or on other hosts by files at a desk."""
 
 from __future__ import annotations
 

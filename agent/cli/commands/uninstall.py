@@ -67,8 +67,7 @@ def uninstall(output: Output, keep: bool, yes: bool) -> Reply | int:
 
 @contextmanager
 def _no_bootstrap(paths: Paths) -> Iterator[int]:
-    """Hold the lock of bootstrap.sh, so that it installs nothing meanwhile, and yield its descriptor. Raises
-    LockedError."""
+    """Hold the lock of bootstrap.sh, so that it installs nothing now, and yield its descriptor. Raises LockedError."""
     with ExitStack() as held:
         try:
             lock = held.enter_context(locked(paths.bootstrap_lock, wait_s=LOCK_WAIT_S))

@@ -64,8 +64,7 @@ echo '{digest}  {archive}' | sha256sum -c - >/dev/null
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file of root at ``path``. ``plain``: True if its content is text that people may want to read in the
-    document."""
+    """A file of root at ``path``. ``plain``: True for text that people may want to read in the document."""
 
     path: str
     content: bytes = field(repr=False)
