@@ -63,13 +63,15 @@ def is_kind(node: ast.AST) -> bool:
 
 
 def words_in(nodes: Iterable[ast.AST | None]) -> list[str]:
-    return [
-        each.value
-        for node in nodes
-        if node is not None
-        for each in ast.walk(node)
-        if isinstance(each, ast.Constant) and isinstance(each.value, str)
-    ]
+    """The texts among ``nodes``, and in lists among them."""
+    texts: list[str] = []
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str(text)):
+                texts.append(text)
+            case ast.Tuple(elts=words) | ast.List(elts=words) | ast.Set(elts=words):
+                texts += words_in(words)
+    return texts
 
 
 def test_what_is_known_of_a_kind_stands_in_its_deploys_folder_and_its_row() -> None:

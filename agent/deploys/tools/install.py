@@ -75,7 +75,7 @@ def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> Mark:
     touched.
 
     Raises SourceError, ArchiveError, DeployError for a download that cannot be had or is not as pinned, OSError. Then
-    the version that was there before still is.
+    the version that was there before still is, unless the disk failed between its removal and the last renaming.
     """
     store.prepare()
     _collect(store)
