@@ -1,7 +1,8 @@
 """Typed values to JSON and back: a dataclass is an object, read by the types of its fields.
 
 A document that parses as JSON may still hold values of the wrong type: a failing disk or a person may have changed it.
-Here such a value is refused at once, and not noticed much later. Standard library only: the daemon reads with it.
+Here such a value is refused at once, and not noticed much later. Standard library only: the webhook's service reads
+with it, and has to stay small.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This host's part in its admission: what it asks its fleet for, and how it takes up keys once they are admitted.
+"""The host's part in its admission: it asks for its keys to be admitted, and takes them up once they are.
 
 A host whose keys are not those in ``identities/<host>.pub`` asks by a request on the status branch. After ``identity
 rotate`` it has two pairs of keys: the admitted ones, and those in ``identity.next`` that it asks for.
@@ -31,7 +31,8 @@ from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder, read_bounded, write_atomic
 
 FORMER_AGE_NAME = "age_x25519.former"
-"""The key for secrets before the last rotation: an older commit, which the host may go back to, is made for it."""
+"""The file with the age key from before the last rotation. Secrets in older commits, which the host may go back to, are
+encrypted to it."""
 CODE_LIMIT = 1024
 
 
@@ -39,9 +40,10 @@ CODE_LIMIT = 1024
 class AdmissionState:
     """The host's side of its admission, for its reports.
 
-    ``ssh``: the public key that it has or asks for. ``request``: None where it has nothing to ask for. ``asked``: the
-    documents that it asked by, or was about to, the last one first. ``displaced``: the fleet knows another key by this
-    host's name, so nobody would believe its reports, and they would be in the way of the other's.
+    ``ssh``: the public key that it has or asks for. ``request``: the request to send; None if its keys are admitted.
+    ``asked``: the requests that it sent, or was about to send, the last one first. ``displaced``: True if the fleet
+    admits another key by this host's name. Nobody would believe its reports then, and they would replace those of the
+    other machine.
     """
 
     ssh: str
@@ -52,7 +54,7 @@ class AdmissionState:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """``tree``: the files of the newest trusted commit; None: there is none yet."""
+    """The admission of one host. ``tree`` returns the files of the newest trusted commit; None if there is none yet."""
 
     paths: Paths
     inventory: str
@@ -83,15 +85,16 @@ class Admission:
         return True
 
     def rotate(self) -> tuple[str, bool]:
-        """Make the keys to ask for. Those that wait to be admitted stay: an administrator may have admitted them
-        already. Return their fingerprint, and whether they were made now. Raises OSError, SettingsError, and what
+        """Make new keys to ask for, unless some wait to be admitted already: an administrator may have admitted these
+        meanwhile. Return their fingerprint, and True if they were made now. Raises OSError, SettingsError, and what
         reading the commit raises."""
         self.take_up()
         made = not (self.paths.next_identity / PRIVATE_NAME).exists()
         return Identity.ensure(self.paths.next_identity, self.host).public.fingerprint, made
 
     def state(self) -> AdmissionState:
-        """Raises SettingsError where the keys cannot be used, and what reading the commit raises."""
+        """The present state of the admission, with the signed request where one is needed. Raises SettingsError if the
+        keys cannot be used, and what reading the commit raises."""
         known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
         folder = wanted_keys(self.paths)
         line, age = public_lines(folder, self.host)
@@ -106,7 +109,7 @@ class Admission:
         return AdmissionState(keys.key, request, self._documents(), displaced)
 
     def name_taken(self) -> ReportError | None:
-        """The error for a host whose name the fleet knows another key by; None for any other. Raises as ``state``."""
+        """The error for a host by whose name the fleet admits another key; None for any other. Raises as ``state``."""
         known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
         if known is None or known.key == own.public.key:
             return None
@@ -121,22 +124,22 @@ class Admission:
         )
 
     def prepare(self, state: AdmissionState) -> None:
-        """Write the request of ``state`` down before it is pushed: a host that is killed behind the push has to know it
-        for its own. Raises OSError."""
+        """Write the request of ``state`` down before it is pushed, so that the host still knows it for its own if it is
+        killed right after the push. Raises OSError."""
         if state.request is not None and state.asked[:1] != (state.request.document,):
             if state.asked and not self.paths.former_request.exists():
                 write_atomic(self.paths.former_request, state.asked[0])
             write_atomic(self.paths.request, state.request.document)
 
     def keep(self, state: AdmissionState) -> None:
-        """Remember that the branch has what ``state`` says."""
+        """Remember that the status branch now has what ``state`` says: its request, or none."""
         discard(self.paths.former_request)
         if state.request is None and (state.asked or self.paths.code.exists()):
             discard(self.paths.code)
             discard(self.paths.request)
 
     def _request(self, keys: PublicIdentity, age: str, own: Identity) -> Request:
-        """The request for ``keys``; the one of before, where it says the same."""
+        """The request for ``keys``; the one sent before, if it says the same. ``own``: the key that signs now."""
         request = Request(
             host=self.host,
             inventory=self.inventory,
@@ -159,7 +162,8 @@ class Admission:
         return admitted_as(tree, self.inventory, self.host) if tree is not None else None
 
     def _wanted(self) -> PublicIdentity | None:
-        """The public keys that this host asked for or, where that was forgotten, is to ask for."""
+        """The public keys that this host asked for. Without a request on the disk: those in ``identity.next``, if both
+        are there; else None."""
         if (asked := self._asked()) is not None:
             return PublicIdentity(asked.ssh, asked.age)
         new = self.paths.next_identity
@@ -184,7 +188,7 @@ class Admission:
         return None
 
     def _notice(self, fingerprint: str) -> None:
-        """Show the fingerprint where a person logs in; nothing, where it is empty. Best effort."""
+        """Show the fingerprint to people who log in; show nothing if it is empty. A failure is ignored."""
         path, text = self.paths.motd, f"{self.host} waits to be admitted to its fleet: {fingerprint}\n"
         with suppress(OSError):
             if not fingerprint:
@@ -195,13 +199,13 @@ class Admission:
 
 
 def wanted_keys(paths: Paths) -> Path:
-    """The folder of the keys that this host has, or asks to have."""
+    """The folder of the keys that this host asks for; of those that it has, if it asks for no others."""
     new = paths.next_identity
     return new if (new / PRIVATE_NAME).exists() else paths.identity
 
 
 def further_keys(paths: Paths) -> Sequence[str]:
-    """The age identities that this host had before, or asks for."""
+    """The age identities that this host had before the last rotation, and those that it asks for."""
     found = []
     for folder, name in ((paths.identity, FORMER_AGE_NAME), (paths.next_identity, AGE_NAME)):
         if (folder / name).exists():

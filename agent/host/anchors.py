@@ -1,7 +1,7 @@
-"""What a host is given before it has seen any commit: host keys of its ssh remotes, signers, certificates, a code.
+"""The anchors: host keys of ssh remotes, signers, certificates and a one-time code, known before the first commit.
 
-All of it is given by the person who installs the host. Nothing is asked of the network: a key that a server offers
-about itself proves nothing.
+The person who installs the host gives all of them. The network is not asked: a key that a server shows for itself
+proves nothing.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from agent.system.misplaced import require_private
 from agent.system.remote import Remote, Transport
 
 SIZE_LIMIT = 4 * 1024 * 1024
-"""Bytes of one file that is taken over; a bundle with all authorities of the world has 220 KB."""
+"""Bytes of one given file; a bundle with all authorities of the world has 220 KB."""
 
 CODE_FILE_LIMIT = 64 * 1024
 """Bytes of the file that holds a one-time code."""
 
 
 def read_given(path: Path, marker: bytes, what: str) -> bytes:
-    """The content of a file that was named on the command line. Raises SettingsError when it is not ``what``, which
-    is told by ``marker`` standing somewhere in it."""
+    """The content of a file named on the command line. ``what``: the content that it should have, in words. ``marker``:
+    bytes that such content always has. Raises SettingsError for a file without them, or that cannot be read."""
     try:
         content = read_bounded(path.resolve(), SIZE_LIMIT)
     except OSError as error:
@@ -41,7 +41,7 @@ def read_given(path: Path, marker: bytes, what: str) -> bytes:
 
 
 def read_code(path: Path) -> OneTimeCode:
-    """The one-time code in a file of root's that nobody else can read. Raises SettingsError."""
+    """The one-time code in a file. Raises SettingsError, also for a file that others can read."""
     require_private(path)
     try:
         return OneTimeCode.read(read_bounded(path, CODE_FILE_LIMIT).decode(errors="replace"))
@@ -50,10 +50,10 @@ def read_code(path: Path) -> OneTimeCode:
 
 
 def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:
-    """The lines that name the servers of the ssh remotes among ``remotes``, each from the first of ``sources`` that
-    has some; empty without such a remote.
+    """The known_hosts lines of the servers of all ssh remotes among ``remotes``. The lines of each server are those of
+    the first of ``sources`` that has any. Empty without an ssh remote.
 
-    Raises SettingsError (exit code 5) naming a server of which none of the files holds a key.
+    Raises SettingsError (exit code 5) with the name of a server whose key is in none of the files.
     """
     lines: dict[str, None] = {}
     for remote in remotes:

@@ -1,4 +1,4 @@
-"""The baseline: which packages were on the host before the agent's first bootstrap. Written once, never again."""
+"""The baseline: the packages that were on the host before the agent's first bootstrap. It is written once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def baseline_file(paths: Paths) -> Path:
 
 
 def read_baseline(paths: Paths) -> frozenset[str] | None:
-    """Names of packages; None where nobody wrote them down. Raises OSError."""
+    """The names of the packages; None if nobody wrote them down. Raises OSError."""
     try:
         return frozenset(read_bounded(baseline_file(paths), LIMIT).decode(errors="replace").split())
     except FileNotFoundError:
@@ -25,6 +25,6 @@ def read_baseline(paths: Paths) -> frozenset[str] | None:
 
 
 def write_baseline(paths: Paths, names: Iterable[str]) -> None:
-    """Raises OSError."""
+    """Write the names of the packages down, sorted. Raises OSError."""
     make_private_folder(paths.ledger)
     write_atomic(baseline_file(paths), "".join(f"{name}\n" for name in sorted(set(names))).encode())

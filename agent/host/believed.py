@@ -1,6 +1,6 @@
-"""Folders that are believed: compared with what they should hold once, and again when anything in them was touched.
+"""Believed folders. A folder is compared with what it should hold once, and again only if anything in it was touched.
 
-The signature of a folder that was compared stands in a file beside it. Both are root's alone.
+The signature that a folder had when it was compared stands in a file beside it. Only root can write to the two.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from agent.system.misplaced import misplaced_file, misplaced_folder
 from agent.system.signature import signature_of
 
 SEEN = ".seen"
-"""Ends the name of the file with the signature of a folder."""
+"""The end of the name of the file with the signature of a folder."""
 
 
 def is_believed(folder: Path) -> bool:
-    """True if ``folder`` is as it was when it was last compared."""
+    """True if ``folder`` was not touched since it was compared; False if it never was, or nobody can tell."""
     try:
         if misplaced_folder(folder) or misplaced_file(_seen(folder)):
             return False
@@ -28,11 +28,13 @@ def is_believed(folder: Path) -> bool:
 
 
 def holds(folder: Path, compare: Callable[[], bool]) -> bool:
-    """True if ``folder`` is believed, or ``compare``, which reads it, says that it holds what it should. Then it is
-    believed from now on, if it has stood unchanged for two seconds and that can be written down."""
+    """True if ``folder`` holds what it should: if it is believed, or ``compare``, which reads it, returns True.
+
+    A folder that ``compare`` found right is believed from then on, if it had not changed for two seconds, and its
+    signature can be written down."""
     if is_believed(folder):
         return True
-    settled = signature_of(folder, settled=True)  # before it is read: what changes meanwhile changes it
+    settled = signature_of(folder, settled=True)  # before the folder is read, so that it covers no later change
     if not compare():
         return False
     if settled is not None:

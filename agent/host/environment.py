@@ -1,14 +1,14 @@
-"""Builds an environment of the agent below /opt/hostwright/versions, and keeps what it takes to build it again.
+"""A program that builds an environment of the agent below /opt/hostwright/versions, and keeps the sources of it.
 
 It runs where no agent is installed yet (bootstrap.sh), where the agent's Python is gone (rescue.sh) and as a child of
-the cycle that tries another version. So it is a program of its own, and imports nothing but the standard library:
+the cycle that tries another version. So it imports nothing but the standard library:
 
     python3 -I environment.py SOURCE SOURCES [later]
 
-SOURCE holds the agent: a clone, a wheel, a lock with the agent in it, or what an earlier build kept of one of these.
-SOURCES is a file with the lines ``index``, ``wheelhouse``, ``proxy`` and ``ca``: where packages come from; rescue.sh
-reads others of its lines. ``later`` leaves compiling (bytecode.py) to the caller. The last line on stdout is
-``built NAME``, ``found NAME``, or what is wrong and why. Exit codes: 0, 3 (this machine), 4 (packages).
+SOURCE holds the agent: a clone, a wheel, a lock with the agent in it, or the copy that an earlier build kept of one of
+these. SOURCES is a file with the lines ``index``, ``wheelhouse``, ``proxy`` and ``ca``, which say where packages come
+from; other lines are for rescue.sh. ``later`` leaves compiling (bytecode.py) to the caller. The last line on stdout is
+``built NAME``, ``found NAME``, or the failure. Exit codes: 0, 3 (this machine), 4 (packages).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BUNDLES = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-"""The certificates of the machine, which include a company's own. uv and pip bring others."""
+"""The certificates of the machine, which include a company's own. Those that uv and pip bring do not."""
 
 NEEDED_BYTES = 256 * 1000 * 1000  # an environment takes 110 MB; while it is built, the downloads lie beside it
 
@@ -58,13 +58,13 @@ UV_MAX_BYTES, UV_WAIT_S = 200 * 1000 * 1000, 20.0
 
 PIP_SETTINGS = ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 PIP_FILES = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf")
-"""Who wrote one of these wants more of pip than to ask an index."""
+"""The variables and files that configure pip. If there is one, uv is left to pip, which obeys them."""
 
 MACHINE, PACKAGES = 3, 4
 
 
 class BuildError(Exception):
-    """No environment. The message is ``what: why``; ``code`` is the exit code."""
+    """The environment cannot be built. The message is ``what: why``; ``code`` is the exit code."""
 
     def __init__(self, what: str, code: int) -> None:
         super().__init__(what)
@@ -73,7 +73,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AgentSource:
-    """An agent to install. ``package`` is its folder or wheel, None where the lock brings it. ``digest`` covers all."""
+    """An agent to install. ``package``: its folder or wheel; None if the lock names it. ``digest``: over all of it."""
 
     name: str
     lock: bytes
@@ -120,8 +120,8 @@ def _sha256(content: bytes) -> str:
 def ensure_environment(agent: AgentSource, sources: Mapping[str, str]) -> bool:
     """Build the environment of ``agent``. Return False if it is there already. Raises BuildError, OSError.
 
-    An environment cannot be moved, so it is built where it stays. The mark, written last, tells a whole one from one
-    that was killed half way. One with other content is moved to ``<name>.old``: the caller removes it, or puts it back.
+    An environment cannot be moved, so it is built in its place. Its mark is written last: without it, the build was cut
+    off. An older one with other content is moved to ``<name>.old``: the caller removes it, or puts it back.
     """
     environment = OPT / "versions" / agent.name
     mark, old = environment / ".complete", environment.with_name(f"{agent.name}.old")
@@ -147,7 +147,7 @@ def ensure_environment(agent: AgentSource, sources: Mapping[str, str]) -> bool:
 
 
 def _take_back(environment: Path) -> None:
-    """Remove what was built, and put back what it replaced."""
+    """Remove the new environment, and put back the one that it replaced, if any."""
     old = environment.with_name(f"{environment.name}.old")
     shutil.rmtree(environment, ignore_errors=True)
     if old.is_dir():
@@ -161,7 +161,7 @@ def _starts(environment: Path) -> bool:
 
 
 def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) -> None:
-    # The cache beside what is installed: on one file system, files are linked and not copied.
+    # The cache is on the file system of the environment, so that uv links files instead of copying them.
     work, python = environment / ".cache", f"{environment}/bin/python"
     environ = _environ(sources) | {"UV_CACHE_DIR": f"{work}", "UV_NO_PROGRESS": "1"}
     venv.EnvBuilder(symlinks=True).create(environment)
@@ -218,7 +218,7 @@ def _environ(sources: Mapping[str, str]) -> dict[str, str]:
 
 
 def _fetch_uv(lock: str, sources: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Path | None:
-    """Put the wheel of uv and its program into ``folder``. Return the wheel; None where it has to be left to pip."""
+    """Put the wheel of uv and its program into ``folder``. Return the wheel; None if uv has to be left to pip."""
     try:
         for url in _links_to_uv(lock.split(maxsplit=1)[0].replace("==", "-"), sources, environ):
             content = _read(url, environ)
@@ -237,7 +237,8 @@ def _fetch_uv(lock: str, sources: Mapping[str, str], environ: Mapping[str, str],
 
 
 def _links_to_uv(name: str, sources: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
-    """The wheels for this machine in the wheelhouse or on the index, those for its C library first. Raises OSError."""
+    """The URLs of wheels of uv for this machine, those for its C library first. ``name``: ``uv-<version>``. Empty
+    where uv is left to pip. Raises as ``_default_index`` and ``_read``."""
     if sources.get("wheelhouse"):
         found = [path.as_uri() for path in Path(sources["wheelhouse"]).iterdir()]
     elif any(map(environ.get, PIP_SETTINGS)) or any(Path(path).expanduser().exists() for path in PIP_FILES):
@@ -260,7 +261,7 @@ def _default_index() -> str:
 
 
 def _read(url: str, environ: Mapping[str, str]) -> bytes:
-    """What is at ``url``, by the proxy and with the certificates of ``environ``. Raises OSError, HTTPException."""
+    """The content at ``url``, by the proxy and the certificates in ``environ``. Raises OSError, HTTPException."""
     proxies = {scheme: environ[name] for scheme in ("http", "https") if environ.get(name := f"{scheme}_proxy")}
     trusted = ssl.create_default_context(cafile=environ.get("PIP_CERT") or environ.get("SSL_CERT_FILE"))
     handlers = (urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted))
@@ -269,7 +270,7 @@ def _read(url: str, environ: Mapping[str, str]) -> bytes:
 
 
 def _pip() -> Path:
-    """pip in the wheel that every Python carries for its environments. Raises BuildError."""
+    """The path of pip in the wheel that Python has for new environments. Raises BuildError without one."""
     folders = (sysconfig.get_config_var("WHEEL_PKG_DIR"), Path(os.__file__).parent / "ensurepip/_bundled")
     for wheel in (wheel for folder in folders if folder for wheel in Path(folder).glob("pip-*.whl")):
         return wheel / "pip"
@@ -277,9 +278,8 @@ def _pip() -> Path:
 
 
 def keep_source(agent: AgentSource, sources: Mapping[str, str]) -> None:
-    """Keep what ``agent`` can be built from again, for another Python too. Root's alone: an index may hold a password.
-
-    Raises OSError.
+    """Keep the sources of ``agent``, so that another Python can build it again. They are root's alone: the URL of the
+    index may hold a password. Raises OSError.
     """
     kept = OPT / "rescue" / agent.name
     new = kept.with_name(f"{kept.name}.new")

@@ -1,4 +1,4 @@
-"""Events: turns what happened into lines of ``events.jsonl``, bounded, newest last. Diffs live only here."""
+"""The file ``events.jsonl``: a line for each event, the newest last, bounded. Diffs are kept here and nowhere else."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Events:
         self._path = path
 
     def add(self, events: Iterable[Event]) -> None:
-        """Appends; not synced line by line: an event lost with the power is no harm."""
+        """Append ``events``. The file is not synced: an event that is lost with the power does no harm. Raises
+        OSError."""
         lines = [_line(event) for event in events]
         if not lines:
             return
         with open(self._path, "a", encoding="utf-8", opener=_private) as file:
-            # A newline first: behind a line torn by a crash the next one would be lost with it.
+            # A newline first: behind a line that a crash cut off, the next line would be lost too.
             file.write("\n" + "".join(lines))
         if self._path.stat().st_size > SIZE_LIMIT:
             with open(self._path, "rb") as file:

@@ -1,7 +1,7 @@
-"""Exports: turns trusted commits into folders that deploys can read, and collects those nobody needs.
+"""The exports: folders with the files of trusted commits, which deploys read.
 
-An export is compared with its commit, file by file, until it has stood unchanged for a moment. From then on it is
-believed by its signature, which stands beside it, until anything in it is touched.
+An export is compared with its commit, file by file, until it has not changed for two seconds. From then on it is
+believed (``host.believed``) until anything in it is touched.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 class Exports:
-    """``scratch``: of whoever does not hold the lock. He uses what lies in ``folder`` where its signature is good,
-    keeps it from being collected, and exports to there what he does not find."""
+    """The exports below ``folder``. ``scratch``: None for the holder of the lock. A process without the lock gives a
+    folder of its own: it uses an export below ``folder`` that is believed, and keeps that from being collected. All
+    others it exports to ``scratch``."""
 
     def __init__(self, folder: Path, mirror: Mirror, *, scratch: Path | None = None) -> None:
         self._folder = folder
@@ -34,8 +35,8 @@ class Exports:
         self._checked: dict[str, Path] = {}
 
     def folder(self, commit: TrustedCommit) -> Path:
-        """The commit's files: exported when they are not here yet, and anew when what is here is anything else. The
-        type is the wall: only what ``verify`` vouched for is ever written out."""
+        """The folder with the commit's files. They are exported if they are not there, or differ from the commit. The
+        type of the argument makes sure that no commit is exported which ``verify`` did not vouch for."""
         sha = commit.sha
         if sha not in self._checked:
             there = self._folder / sha
@@ -49,13 +50,14 @@ class Exports:
         return self._checked[sha]
 
     def tree(self, sha: str) -> Tree:
-        """The files of a trusted commit, to be read now: of the export, where that is known to be whole, for there no
-        git is asked."""
+        """The files of a trusted commit, to be read now. They are those of the export, if it is believed, which spares
+        a call of git; else those in the mirror."""
         there = self._folder / sha
         return FolderTree(there) if is_believed(there) else self._mirror.tree(sha)
 
     def collect(self, needed: frozenset[str]) -> None:
-        """Removes exports of commits other than ``needed`` that nobody uses, and what an interrupted export left."""
+        """Remove the exports of all commits but ``needed``, and what an interrupted export left. An export that another
+        process uses stays."""
         if not self._folder.is_dir():
             return
         for entry in self._folder.iterdir():
@@ -72,7 +74,8 @@ class Exports:
         self._mirror.export(sha, target)
 
     def _holds(self, sha: str, target: Path) -> bool:
-        """True if each file of the commit is there with its content, and no other. No link is followed."""
+        """True if the folder holds each file of the commit with its content, and no other file. Links are not
+        followed."""
         if misplaced_folder(target) or not target.is_dir():
             return False
         try:
@@ -82,7 +85,7 @@ class Exports:
 
 
 def _use(folder: Path) -> bool:
-    """Keeps ``folder`` from being collected as long as this process lives. False where it is not there."""
+    """Keep ``folder`` from being collected as long as this process lives. Return False if it is not there."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -92,7 +95,7 @@ def _use(folder: Path) -> bool:
 
 
 def _used(entry: Path) -> bool:
-    """True if somebody uses the folder now."""
+    """True if a process uses the folder now."""
     try:
         descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # no folder

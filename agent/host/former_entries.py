@@ -1,8 +1,8 @@
-"""The ledger as version 0.1.0 kept it: a file for each entry, called by the digest of its key, and one for its image.
+"""The ledger as version 0.1.0 kept it: one file for each entry, named by the digest of its key, and one for its image.
 
-They are taken over once. Until an update from that version has shown that it is well they stay, and follow each change:
-the version before may come back at any moment, and reads nothing else. An older version that comes back later finds a
-file that it cannot read, and reports its name.
+The ledger takes the entries over once. The files stay until an update from that version is off trial, and each change
+is written to them as well: the version before may come back at any moment, and reads nothing else. Later they are
+removed. An old version that comes back then finds one file that it cannot read, and reports its name.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from agent.system.files import discard, read_bounded, write_all, write_atomic
 from agent.system.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, set_aside
 
 WORD = "kept-by-a-newer-version-in-entries.sqlite.json"
-"""The file that an older version reports."""
+"""The file that an older version finds and reports, when the others are removed."""
 
 _TOLD = b'{"told": "the entries of this ledger are in entries.sqlite, which a newer version of the agent reads"}\n'
 
 
 class FormerEntries:
-    """``folder`` holds the files, and what else the ledger has."""
+    """The files of an older version in ``folder``, which is the folder of the ledger."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def are_there(self) -> bool:
-        """True as long as an older version may need them."""
+        """True as long as the files are kept, because an older version may need them."""
         return bool(self._files())
 
     def read(self) -> dict[str, LedgerEntry]:
-        """The entries by key; a file that cannot be read is left out."""
+        """The entries by key, without those of files that cannot be read."""
         found = filter(None, map(_read, self._files()))
         return {entry.key: entry for entry in found}
 
@@ -46,7 +46,7 @@ class FormerEntries:
             return None
 
     def write(self, entries: Mapping[str, LedgerEntry | None], images: Mapping[str, bytes | None]) -> None:
-        """Makes the files say the same; None: there is no such entry or image any more. Raises OSError."""
+        """Write the entries and images, by key, to their files; remove the file of one that is None. Raises OSError."""
         contents = {self._file(key, "json"): codec.encode(entry) if entry else None for key, entry in entries.items()}
         contents |= {self._file(key, "before"): image for key, image in images.items()}
         if written := {file: content for file, content in contents.items() if content is not None}:
@@ -55,7 +55,7 @@ class FormerEntries:
             file.unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Removes them, and leaves word for an older version. Raises OSError."""
+        """Remove the files, and write ``WORD`` for an older version. Raises OSError."""
         word, files = self._folder / WORD, self._files()
         if not os.path.lexists(word):
             write_atomic(word, _TOLD)
@@ -65,20 +65,20 @@ class FormerEntries:
             file.unlink(missing_ok=True)
 
     def left(self) -> bool:
-        """True once ``leave`` has left word, also where an older version has set that aside."""
+        """True once ``leave`` has written ``WORD``, also if an older version has set it aside since."""
         word = self._folder / WORD
         return os.path.lexists(word) or os.path.lexists(aside_of(word))
 
     def damaged(self, known: Iterable[str] = ()) -> tuple[str, ...]:
-        """Names of the files that should be entries and cannot be read, set aside or not, but for those of keys that
-        are ``known`` again."""
+        """The names of files that should be entries and cannot be read, set aside or not. Files whose key is ``known``
+        are left out once they are set aside: those keys have entries again."""
         names = {file.name for file in self._files() if _read(file) is None}
         aside = {file.name for file in self._folder.glob(f"*.json{SUFFIX}")} - {f"{WORD}{SUFFIX}"}
         again = {f"{_name(key)}.json{SUFFIX}" for key in known} if aside else set()
         return tuple(sorted(names | (aside - again)))
 
     def heal(self) -> tuple[SettingsError, ...]:
-        """Sets aside the files that cannot be read."""
+        """Set aside the files that cannot be read. Return a problem for each."""
         files = [self._folder / name for name in self.damaged() if not name.endswith(SUFFIX)]
         for file in files:
             set_aside(file)
@@ -102,7 +102,7 @@ def _name(key: str) -> str:
 
 
 def _read(file: Path) -> LedgerEntry | None:
-    """The entry that a file holds; None for one that is damaged, or lies under another's name."""
+    """The entry in a file; None if it is damaged, or has the name of another key."""
     try:
         if misplaced_file(file):
             return None
@@ -113,5 +113,6 @@ def _read(file: Path) -> LedgerEntry | None:
 
 
 def adds_up(entry: LedgerEntry) -> bool:
-    """True where nothing was there before what the agent created, and something before what it adopted."""
+    """True if the entry agrees with itself: nothing was there before what was created, something before what was
+    adopted."""
     return (entry.origin is Origin.CREATED) == (entry.before is None)

@@ -1,15 +1,15 @@
-"""The memory of a host, put right before a cycle counts on it.
+"""Repair of the host's memory, before a cycle relies on it.
 
-What cannot be read is set aside and begun afresh, and named in one report: without it the host is planned as if it had
-just been met. Losing it must not make the host act too soon, so two things are made up for:
+A file that cannot be read is set aside and begun afresh, and one report names it. The host is planned without it, as if
+the agent were new there. A loss must not make the agent act too soon, so it makes up for two of them:
 
-- without the journal every deploy counts as interrupted: no restart is lost;
-- without ``applied.json`` the host counts as in service where anything here still shows that it was: its windows hold.
+- Without the journal every deploy counts as interrupted, so that no restart is lost.
+- Without ``applied.json`` the host counts as in service if anything else shows that it was, so that its windows hold.
 
-What was trusted (``trust.json``, the anchors), what a person said (``suspended.json``, ``pinned.json``) and the host's
-own key are never set aside: whoever lost them would take too much for granted. They stop the cycle, and say what a
-person does. Where ``trust.json`` is gone, the newest commit that anything else here names takes its place: it was
-trusted, and nothing older comes back. Where nothing names one and the host was in service, a person has to say so.
+Some files are never set aside, because without them the agent would do too much: ``trust.json``, the anchors,
+``suspended.json``, ``pinned.json`` and the host's own key. Damage to one stops the cycle, with an error that says what
+to do. If ``trust.json`` is gone, the newest commit that any other file names takes its place: it was trusted, and
+nothing older can come back. If no file names one, and the host was in service, a person has to say which one it was.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _OF_WORK: Final = (EventKind.APPLIED, EventKind.ADOPTED, EventKind.DRIFT_REPAIRED, EventKind.TAKEN_BACK)
 EVENTS_ASKED: Final = 1000
 _WRITTEN_BY_OTHERS = ("suspended.json", "seen.json")
-"""`suspend` and `status` do not wait for the lock."""
+"""Documents that `suspend` and `status` write without the lock."""
 
 
 def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> tuple[SettingsError, ...]:
-    """Set aside what cannot be read, and return what to report. The caller holds the lock. Raises
-    OSError where the disk does not let it."""
+    """Set aside the files that cannot be read, and return the problems to report. The caller holds the lock. Raises
+    OSError if the disk refuses."""
     gone = not os.path.lexists(paths.document("applied"))
     return (
         *_misplaced(paths),
@@ -59,13 +59,14 @@ def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> t
 
 
 def _applied(memory: Memory) -> set[str]:
-    """The keys of what was applied, as far as that is remembered."""
+    """The keys of the resources that were applied, as far as the host remembers."""
     deploys = memory.applied().deploys.values()
     return {key for deploy in deploys for key in (*deploy.resources, *deploy.owned)}
 
 
 def _misplaced(paths: Paths) -> Iterator[SettingsError]:
-    """Caches and what lies beside the documents, where something else is in their place."""
+    """Set aside whatever is in the place of a cache, or of a file beside the documents, and is none. Remove what killed
+    processes left half-written."""
     folders = (paths.ledger, paths.commands, paths.spool, paths.commits, paths.repositories, paths.status_repo)
     for folder in folders:
         if wrong := misplaced_folder(folder):
@@ -91,7 +92,7 @@ def _lost(paths: Paths, memory: Memory, journal: Journal, ledger: Ledger, *, gon
     if there or served:
         yield from _journal(paths.journal, journal)
     else:
-        journal.compact(frozenset())  # it is there from the first day on, so that it is missed
+        journal.compact(frozenset())  # written on the first day already, so that a later loss is noticed
     if not there:
         memory.keep_applied(Applied(served=served))
         if served and gone:
@@ -104,8 +105,8 @@ def _lost(paths: Paths, memory: Memory, journal: Journal, ledger: Ledger, *, gon
 
 
 def _forgotten_trust(paths: Paths, memory: Memory, ledger: Ledger) -> Iterator[SettingsError]:
-    """Puts what was trusted last in the place of a mark that is gone, by what else is remembered; where nothing names a
-    commit and the host was in service, says that it is lost."""
+    """Write ``trust.json`` anew if it is gone, with the newest commit that any other file names as trusted. If no file
+    names one, and the host was in service, write down that the record is lost."""
     mark = paths.document("trust")
     if os.path.lexists(mark):
         return
@@ -125,15 +126,15 @@ def _forgotten_trust(paths: Paths, memory: Memory, ledger: Ledger) -> Iterator[S
 
 
 def _worked(ledger: Ledger, events: Events) -> bool:
-    """True if the agent changed this host before, as it does for a trusted commit alone."""
+    """True if the agent changed this host before, which it does only for a trusted commit."""
     owned = any(entry.deploy != BOOTSTRAP for entry in ledger.entries())
     return owned or any(event.kind in _OF_WORK for event in events.last(EVENTS_ASKED))
 
 
 def _once_trusted(paths: Paths, memory: Memory, applied: Applied) -> Iterator[str]:
-    """Commits that this host has trusted, the likely newest first."""
+    """The commits that this host has trusted, as other files name them, those that are likely newer first."""
     pinned, trial = None, memory.trial()
-    with suppress(SettingsError):  # what a person said is never set aside, and may be broken
+    with suppress(SettingsError):  # pinned.json is never set aside, so it may be damaged
         pinned = memory.pinned(0)
     found = (
         tip_of(paths.mirror),
@@ -149,7 +150,7 @@ def _once_trusted(paths: Paths, memory: Memory, applied: Applied) -> Iterator[st
 
 
 def _reported(sent: Path) -> str | None:
-    """The trusted commit in the last report that arrived."""
+    """The trusted commit in the last report that arrived; None without one that can be read."""
     try:
         said = json.loads(read_bounded(sent))["commits"]["trusted"]
     except (OSError, ValueError, TypeError, KeyError):

@@ -1,4 +1,4 @@
-"""The host's own keys, and what a config repo says about the keys of its hosts.
+"""The host's own keys, and the public keys of hosts in a config repo.
 
 A folder on the host holds two private keys: ed25519 signs reports, X25519 decrypts secrets. The two public lines,
 merged into the config repo as ``inventories/<name>/identities/<host>.pub``, are what admits the host.
@@ -48,9 +48,9 @@ class Identity:
 
     @classmethod
     def ensure(cls, folder: Path, host: str) -> Self:
-        """The identity in ``folder``, made when there is none; an existing key is never replaced.
+        """The identity in ``folder``. Missing keys are made; an existing one is never replaced.
 
-        Raises SettingsError when the key that signs is there and cannot be used.
+        Raises SettingsError when the signing key is there and cannot be used; OSError.
         """
         make_private_folder(folder)
         private = folder / PRIVATE_NAME
@@ -81,7 +81,7 @@ class Identity:
         return PublicIdentity(self.public_line)
 
     def sign(self, message: bytes, namespace: str = NAMESPACE) -> bytes:
-        """The armoured signature of a report's bytes, or of what else has a ``namespace`` of its own."""
+        """The armoured signature of ``message``: the bytes of a report, unless another ``namespace`` is given."""
         return sshsig.sign(self.private_key, message, namespace)
 
     def signed(self, report: Report) -> Signed:
@@ -90,7 +90,7 @@ class Identity:
 
 
 def decryption_key(folder: Path, name: str = AGE_NAME) -> str:
-    """The X25519 identity in ``folder``, ``AGE-SECRET-KEY-1…``, by which this host reads secrets. Raises
+    """The age identity in ``folder`` (X25519, ``AGE-SECRET-KEY-1…``), with which this host decrypts secrets. Raises
     SettingsError."""
 
     def parsed(data: bytes) -> str:
@@ -107,7 +107,7 @@ def public_lines(folder: Path, host: str) -> tuple[str, ...]:
 
 
 def _private(folder: Path, name: str, parse: Callable[[bytes], T]) -> T:
-    """The private key in a file that nobody else can read, as ``parse`` returns it. Raises SettingsError."""
+    """The private key in a file, as ``parse`` returns it. Raises SettingsError, also where others can read the file."""
     path = folder / name
     try:
         if wrong := misplaced_folder(folder) or misplaced_file(path):
@@ -127,7 +127,8 @@ def _private(folder: Path, name: str, parse: Callable[[bytes], T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class PublicIdentity:
-    """One ``<host>.pub``: the line that checks signatures; the age recipient that secrets are encrypted to, if any."""
+    """The content of one ``<host>.pub``. ``ssh``: the line of the key that verifies signatures. ``age``: the recipient
+    that secrets are encrypted to; None without one."""
 
     ssh: str
     age: str | None = None
@@ -139,12 +140,13 @@ class PublicIdentity:
 
     @property
     def fingerprint(self) -> str:
-        """Of ``ssh``, as ssh-keygen prints it: ``SHA256:…``."""
+        """The fingerprint of ``ssh``, as ssh-keygen prints it: ``SHA256:…``."""
         return sshsig.fingerprint(self.ssh)
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
-        """Raises InventoryError naming ``where``. Blank lines and ``#`` comments are allowed."""
+        """The identity in the ``content`` of a file. Blank lines and ``#`` comments are allowed. ``where``: the name of
+        the file. Raises InventoryError with it."""
         hint = "two lines, as `hostwright identity` prints them: `ssh-ed25519 AAAA…` and `age1…`"
         try:
             lines = [line.strip() for line in content.decode().splitlines()]
@@ -160,7 +162,7 @@ class PublicIdentity:
 
 
 def admitted_as(tree: Tree, inventory: str, host: str) -> PublicIdentity | None:
-    """The identity of one host; None where it has none that can be read."""
+    """The identity of one host in a config repo; None where it has none that can be read."""
     path = f"inventories/{inventory}/identities/{host}.pub"
     try:
         return PublicIdentity.parse(tree.read(path), path)
@@ -169,9 +171,9 @@ def admitted_as(tree: Tree, inventory: str, host: str) -> PublicIdentity | None:
 
 
 def admitted(tree: Tree, inventory: str) -> tuple[Mapping[str, PublicIdentity], tuple[InventoryError, ...]]:
-    """All identities of an inventory by host name, and what is wrong with files that are none.
+    """All identities of an inventory by host name, and an error for each file that cannot be read as one.
 
-    One broken file must not make a reader distrust all other hosts, so complaints are returned, not raised.
+    One broken file must not make a reader distrust all other hosts, so errors are returned, not raised.
     """
     folder = f"inventories/{inventory}/identities"
     found: dict[str, PublicIdentity] = {}

@@ -1,7 +1,7 @@
-"""The agent on a host: links, units and folders, put there and taken away again.
+"""The installation of the agent on a host: its links, units and folders.
 
-Every function can be called twice: it leaves alone what is right, and returns whether it changed anything. The
-environment itself (/opt/hostwright/versions/<version>) is made by environment.py.
+Every function can be called twice: it leaves alone what is right already. The environment itself
+(/opt/hostwright/versions/<version>) is made by environment.py.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from agent.system.process import run
 from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT
 
 REVERT_UNITS = (REVERT_TIMER, REVERT_UNIT)
-"""The units that switch back from a version on trial. That version does not touch them."""
+"""The units that switch back from a version on trial. That version does not replace them before it is kept."""
 
 UNITS = (*REVERT_UNITS, WEBHOOK_UNIT, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
-"""In the order in which they are stopped: without the daemon nobody starts another cycle."""
+"""All units, in the order in which they are stopped: the daemon, which starts cycles, before the cycle."""
 
 RESCUE_SCRIPT = "rescue.sh"
 RESCUE_PROGRAMS = (RESCUE_SCRIPT, "environment.py")
-"""The programs of the units of rescue and revert, which run apart from any environment."""
+"""The programs that the units of rescue and revert run. They need no environment."""
 
 SYSTEMCTL_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 16 * 60.0
-"""A cycle finishes the operation it is in: TimeoutStopSec of its unit, and a little."""
+"""The time for a cycle to finish its present operation: a little more than TimeoutStopSec of its unit."""
 
 _COMMAND_TARGET = Path("/opt/hostwright/current/bin/hostwright")
 
@@ -49,7 +49,7 @@ def bootstrap_log(paths: Paths) -> Path:
 
 
 def require_free_command(paths: Paths) -> None:
-    """Raise SettingsError if something that is not ours has the command's name."""
+    """Raise SettingsError if anything but our link is at the path of the command."""
     target = command(paths)
     if os.path.lexists(target) and not (target.is_symlink() and target.readlink() == _COMMAND_TARGET):
         raise SettingsError(f"{target} exists and is not ours", hint="move it away, then run this again")
@@ -58,7 +58,7 @@ def require_free_command(paths: Paths) -> None:
 def link(paths: Paths, version: str) -> bool:
     """Make ``version`` the current one and put the command on everybody's PATH. Return True if that changed anything.
 
-    Raises SettingsError if something else has the command's name, OSError.
+    Raises OSError, and SettingsError if anything but our link is at the path of the command.
     """
     require_free_command(paths)
     current = point(paths.current, Path(paths.versions.name) / version)
@@ -100,15 +100,15 @@ def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
 
 
 def enable() -> bool:
-    """Let systemd read the units anew, and start the daemon at each boot. Return True if it did not before. Raises
-    SettingsError."""
+    """Let systemd read the units anew, and start the daemon at each boot. Return True if the daemon was not started at
+    boot before. Raises SettingsError."""
     before = run(["systemctl", "--quiet", "is-enabled", DAEMON_UNIT], timeout_s=SYSTEMCTL_TIMEOUT_S)
     systemctl("enable", DAEMON_UNIT)  # which ends with a daemon-reload
     return not before.ok
 
 
 def stop_units(paths: Paths) -> list[str]:
-    """Stop and disable all units; a cycle ends its operation first. Return what could not be done, one line each."""
+    """Stop and disable all units; a cycle ends its operation first. Return a line for each failure."""
     complaints: list[str] = []
     for name in UNITS:
         if os.path.lexists(units_folder(paths) / name):
@@ -121,7 +121,7 @@ def stop_units(paths: Paths) -> list[str]:
 
 
 def forget_units() -> list[str]:
-    """Tell systemd that the unit files are gone. Return what could not be done."""
+    """Tell systemd that the unit files are gone. Return a line for a failure."""
     try:
         systemctl("daemon-reload")
     except SettingsError as error:
@@ -131,10 +131,10 @@ def forget_units() -> list[str]:
 
 
 def remove(paths: Paths, *, keep: bool, keep_ledger: bool = False) -> list[str]:
-    """Remove everything of ours. Return what could not be removed.
+    """Remove everything of ours from the host. Return a line for each path that could not be removed.
 
     ``keep``: settings, memory and tools stay. ``keep_ledger``: the ledger stays. The environment goes last: it holds
-    the running code, and an interrupted removal can be run again.
+    the running code, so an interrupted removal can be run again.
     """
     units = [units_folder(paths) / name for name in UNITS]
     drop_ins = [unit.with_name(f"{unit.name}.d") for unit in units]

@@ -1,10 +1,10 @@
-"""The journal: which deploys began and did not end well.
+"""The journal of deploys that began, and of those that ended well.
 
-A line is written before a deploy may change anything, and another after it ended well. What has begun and not ended
-is *interrupted*: killed half way, or failed. Its next run counts every ``did_change`` as true, because the change a
-restart waits for may already be on the disk. A torn last line (power loss) is skipped: what it would have said had
-not happened yet, or happened and is only done once more. A journal that was lost says so: then everything is
-interrupted until it has ended well once.
+A line is written before a deploy may change anything, and another after it ended well. A deploy that began and did not
+end well is *interrupted*: it was killed half way, or it failed. Its next run takes every ``did_change`` for true,
+because the change that a restart waits for may be on the disk already. A torn last line (power loss) is skipped: the
+deploy had not begun, or it had ended and runs once more. If the journal was lost, a line says so: then each deploy
+counts as interrupted until it has ended well once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _HEADS = (b'{"begin": "', b'{"end": "')
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One line: a deploy began with this ``digest``, a deploy ended well, or everything before is lost."""
+    """One line. ``begin``: the deploy that began, with its ``digest``. ``end``: the deploy that ended well. ``lost``:
+    True if everything before is lost."""
 
     begin: str = ""
     digest: str = ""
@@ -42,13 +43,14 @@ class Journal:
         self._append(JournalEntry(end=deploy))
 
     def interrupted(self, enforced: Iterable[str] = ()) -> frozenset[str]:
-        """The names of deploys that began and did not end well. Where the journal was lost, these are all of
+        """The names of the deploys that began and did not end well. Where the journal was lost, also those of
         ``enforced`` that have not ended well since."""
         begun, ended, lost = self._read()
         return frozenset(begun) | (frozenset(enforced) - ended if lost else frozenset())
 
     def compact(self, wanted: frozenset[str], enforced: Iterable[str] = ()) -> None:
-        """Forgets what has ended, and deploys that nobody wants any more. Called at the end of a cycle."""
+        """Keep the interrupted deploys that are ``wanted``, and forget all others. Called at the end of a cycle.
+        ``enforced``: as for ``interrupted``. Raises OSError."""
         begun, _, _ = self._read()
         entries = [begun.get(name, JournalEntry(name)) for name in sorted(self.interrupted(enforced) & wanted)]
         content = b"".join(codec.encode(entry, defaults=False) for entry in entries)
@@ -56,7 +58,7 @@ class Journal:
             write_atomic(self._path, content)
 
     def damage(self) -> str:
-        """The reason not to believe the journal, in words; empty without one."""
+        """The damage of the journal, in words: ``is gone``; empty without any. Raises OSError if the disk fails."""
         if wrong := misplaced_file(self._path):
             return f"is {wrong}"
         try:
@@ -70,11 +72,12 @@ class Journal:
         return "" if all(_entry(line) or _is_torn(line) for line in lines) else "holds what nobody wrote there"
 
     def lose(self) -> None:
-        """Nobody knows any more what has begun."""
+        """Write a new journal, which says that everything before is lost. Raises OSError."""
         write_atomic(self._path, codec.encode(JournalEntry(lost=True), defaults=False))
 
     def _read(self) -> tuple[dict[str, JournalEntry], frozenset[str], bool]:
-        """The entries that have begun and not ended, the names that have ended, and True if others were lost."""
+        """The entries of interrupted deploys by name, the names of those that ended well, and True if the journal was
+        lost before."""
         begun: dict[str, JournalEntry] = {}
         ended: set[str] = set()
         lost = False
@@ -89,14 +92,14 @@ class Journal:
         return begun, frozenset(ended), lost
 
     def _content(self) -> bytes | None:
-        """None: it is not there."""
+        """The bytes of the journal; None if it is not there."""
         try:
             return read_bounded(self._path)
         except FileNotFoundError:
             return None
 
     def _append(self, entry: JournalEntry) -> None:
-        # A newline first: behind a torn line this one would be lost with it. Empty lines are skipped on reading.
+        # A newline first: behind a torn line, this one would be lost too. Empty lines are skipped on reading.
         append_durable(self._path, b"\n" + codec.encode(entry, defaults=False))
 
 
@@ -110,5 +113,5 @@ def _entry(line: bytes) -> JournalEntry | None:
 
 
 def _is_torn(line: bytes) -> bool:
-    """True for the beginning of an entry, or the empty space that a power loss left in its place."""
+    """True for the beginning of an entry, and for zeros alone: a power loss leaves either."""
     return not line.strip(b"\0") or any(line.startswith(head[: len(line)]) for head in _HEADS)

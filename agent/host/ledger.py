@@ -1,8 +1,8 @@
 """The ledger: what the agent created or adopted on the host, what was there before, and what it left there.
 
-An entry is written, durably, before the first change of a resource; what was found then stands for good. Of a file it
-keeps the content as a before-image. All is one file of tables: a thousand entries are one transaction, and whoever
-reads without the lock sees all of a transaction or nothing. Who looks at the host is told in ``agent.deploys.kind``.
+An entry is written, durably, before the first change of a resource. The state found then is never replaced; for a file,
+its content is kept as the before-image. All entries lie in one database: a thousand of them are one transaction, and a
+reader without the lock sees all of a transaction or nothing. ``agent.deploys.kind`` says how a resource is looked at.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agent.system.database import DamagedDatabase, Database, Row
 from agent.system.misplaced import begun_afresh
 
 IMAGE_LIMIT = 1024 * 1024
-"""Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""
+"""Bytes of a before-image. Configuration is smaller, and the ledger is no backup of other files."""
 
 _KEY = "key blob primary key check (typeof(key) = 'blob')"
 
@@ -33,19 +33,20 @@ _SCHEMA = (
     f"CREATE TABLE image ({_KEY}, content blob not null check (typeof(content) = 'blob'))",
     f"CREATE TABLE lost ({_KEY}) without rowid",
 )
-"""``entry``: by key a LedgerEntry as JSON. ``image``: before-images. ``lost``: keys of entries that were damaged."""
+"""``entry``: LedgerEntry as JSON, by key. ``image``: before-images. ``lost``: the keys of entries that were damaged."""
 
 
 @dataclass(slots=True)
 class _Changes:
-    """The changes to be written: by key an entry, and an image; None: it goes."""
+    """The entries and images that a transaction is to write, by key; None for those to remove."""
 
     entries: dict[str, LedgerEntry | None] = field(default_factory=dict)
     images: dict[str, bytes | None] = field(default_factory=dict)
 
 
 class Ledger:
-    """Only the holder of the lock writes. What is written raises OSError when the disk does not take it."""
+    """The ledger of one host. Only the holder of the lock may write. Every method that writes raises OSError if the
+    disk does not take it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,35 +58,37 @@ class Ledger:
         self._lost: set[str] = set()
         """Keys of entries that were damaged."""
         self._broken: set[str] = set()
-        """Keys of damaged entries that stand in the table yet."""
+        """Keys of damaged entries that are still in the table ``entry``."""
         self._moving: dict[str, LedgerEntry] = {}
-        """Entries of an older version that are not in the database yet, or say more than it."""
+        """Entries in the files of an older version that the database does not have yet, or has in an older form."""
         self._waiting: _Changes | None = None
 
     def entries(self) -> tuple[LedgerEntry, ...]:
-        """All entries, sorted by key; one that cannot be read is skipped."""
+        """All entries that can be read, sorted by key."""
         known = self._entries
         if self._sorted is None:
             self._sorted = tuple(known[key] for key in sorted(known))
         return self._sorted
 
     def damaged(self) -> tuple[str, ...]:
-        """The keys of entries that could not be read, and the names of an older version's files of which nobody knows
-        what they are about."""
+        """The keys of entries that could not be read, and the names of an older version's files that could not be read:
+        nobody knows the keys of these."""
         known = self._entries
         return (*sorted(self._lost | self._broken), *self._former.damaged(known))
 
     def heal(
         self, applied: Callable[[], Collection[str]] = tuple, *, on_trial: bool = False
     ) -> tuple[SettingsError, ...]:
-        """Sets aside what cannot be read, and takes over what an older version has written; returns what to report. The
-        resources of lost entries are never taken for created: where nobody knows which these were, they are what was
-        ``applied`` and is in no entry. ``on_trial``: the version before this one may come back."""
+        """Set aside what cannot be read, take over the files of an older version, and return the problems to report.
+
+        A resource whose entry was lost is never taken for created by the agent. If the lost keys are not known, they
+        are those of the ``applied`` resources that have no entry. ``on_trial``: True if the version before this one may
+        come back, so that its files have to stay."""
         told = self._former.heal()
         if why := self._database.damage() or self._loss(applied):
             told = (*told, self._begin_afresh(why, applied()))
         self._known, self._sorted = self._read(), None
-        if self._broken or self._moving or not self._database.path.exists():  # there from now on, so that it is missed
+        if self._broken or self._moving or not self._database.path.exists():  # written now, so that a loss is noticed
             told = (*told, *(_unreadable(self._database.path, key) for key in sorted(self._broken)))
             self._write(_Changes())
         if not on_trial:
@@ -96,8 +99,8 @@ class Ledger:
         return self._entries.get(key)
 
     def image(self, key: str) -> bytes | None:
-        """The content that it had before its first change; None where there was none, it was too large, or what is
-        there is not that content."""
+        """The content of a resource before the agent's first change; None if it had none, or too much, or the image is
+        damaged."""
         known = self.entry(key)
         before = known.before if known is not None else None
         if before is None:
@@ -116,12 +119,12 @@ class Ledger:
         *,
         owed: bool = False,
     ) -> None:
-        """A resource is about to be changed. The first time ``seen`` is what is there, None for nothing; later what
-        was seen then stands, and only what the change leaves is open again. What was let go and comes back begins
-        anew with ``seen``, unless it still is as the agent left it.
+        """Record that a resource is about to be changed. If this raises, the change must not happen.
 
-        What nobody could look at is handed in as ``unseen``. An entry that was damaged begins anew as one of those:
-        it is never taken for created. When this raises, the change must not happen.
+        The first call stores ``seen`` as the state before the agent (None: there is nothing). Later calls keep that,
+        and mark the entry unsettled. A resource that was released or orphaned, and is wanted again, begins anew with
+        ``seen``, unless it still is as the agent left it. ``seen`` is ``unseen(…)`` for a resource that nobody could
+        look at. A damaged entry begins anew with that too, so that the resource is never taken for created.
         """
         known = self.entry(key)
         if known is not None and (known.standing is Standing.OWNED or known.is_as_left(seen)):
@@ -139,20 +142,20 @@ class Ledger:
             self._keep(entry)
 
     def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...]) -> None:
-        """Record a resource that takes the place of ``old``, such as a folder in the place of a file. What was there
-        before ``old`` is what was there before the agent."""
+        """Record a resource that takes the place of ``old``, such as a folder in the place of a file. The state before
+        the agent is that of ``old``."""
         with self.together() as changes:
             changes.images[key] = self.image(old.key)
             self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))
 
     def settle(self, key: str, seen: Seen | None) -> None:
-        """Record the state in which a change left a resource. None: it left nothing, so nothing is owed any more."""
+        """Record the state in which a change left a resource. None: it is gone, so that no removal is owed any more."""
         known = self.entry(key)
         owed = known is not None and known.owed and seen is not None
         self._change(key, left=seen.state if seen is not None else None, settled=True, owed=owed)
 
     def own(self, key: str, deploy: str, reloads: tuple[str, ...] = ()) -> None:
-        """``deploy`` wants it: for the first time, instead of another, or again."""
+        """Record that ``deploy`` wants the resource, for the first time, instead of another deploy, or again."""
         known = self.entry(key)
         if known is not None:
             own = (_whose(known, deploy), Standing.OWNED, "", reloads)
@@ -166,11 +169,11 @@ class Ledger:
         self._change(key, standing=Standing.ORPHANED, reason=reason)
 
     def refuse(self, key: str, reason: str) -> None:
-        """It was to be removed, and could not be; it stays to be removed."""
+        """Record why a resource could not be removed. It is still to be removed."""
         self._change(key, reason=reason)
 
     def forget(self, key: str) -> None:
-        """It is gone, or nothing ever happened to it."""
+        """Remove the entry of a resource that is gone, or that was never changed."""
         if self._entries.pop(key, None) is not None:
             self._sorted = None
             with self.together() as changes:
@@ -178,8 +181,8 @@ class Ledger:
 
     @contextmanager
     def together(self) -> Iterator[_Changes]:
-        """One transaction of all that is written inside: on the disk when this is left, and nothing of it after an
-        exception. Within another one it is part of that."""
+        """A context whose writes are one transaction: on the disk when it ends, and none of them after an exception. A
+        context inside another one is a part of that."""
         if self._waiting is not None:
             yield self._waiting
             return
@@ -212,10 +215,10 @@ class Ledger:
             key, entry = _key(raw), _entry(document)
             if entry is not None and key == entry.key and adds_up(entry):
                 known[key] = entry
-            else:  # Of a row with two keys nobody knows which is right.
+            else:  # where the row has one key and its entry another, nobody knows which is right
                 named |= {key, entry.key} if entry is not None else {key}
         self._lost, self._broken = {_key(raw) for (raw,) in lost}, named - known.keys()
-        # What was found first stands; all else is newer in the files of a version that came back meanwhile.
+        # The state found first stands. All else is newer in the files, if an older version came back meanwhile.
         former = {key: _since(known.get(key), entry) for key, entry in files.items()}
         self._moving = {key: entry for key, entry in former.items() if known.get(key) != entry}
         return {**known, **former} if former else known
@@ -227,14 +230,14 @@ class Ledger:
             return [], False
 
     def _loss(self, applied: Callable[[], Collection[str]]) -> str:
-        """The reason, in words, where the database is missing and was there: the word for an older version is left, or
-        the host applied something and has no files of an older version. Empty otherwise."""
+        """``is gone`` if the database is missing and was there before; else empty. It was there if the files of an
+        older version were removed, or if the host applied something and has no such files."""
         if os.path.lexists(self._database.path):
             return ""
         return "is gone" if self._former.left() or (not self._former.are_there() and applied()) else ""
 
     def _begin_afresh(self, why: str, applied: Collection[str]) -> SettingsError:
-        """Keeps what can still be read of a damaged database."""
+        """Make a new database with all that can still be read of a damaged one. Return the problem to report."""
         (entries, whole), (images, _), (lost, _) = map(self._salvaged, ("entry", "image", "lost"))
         whole = whole and self._database.path.exists() and None not in [_entry(document) for _, document in entries]
         gone = set() if whole else {_raw(key) for key in applied} - {raw for raw, _ in entries}
@@ -266,8 +269,8 @@ class Ledger:
             self._entries[entry.key], self._sorted = entry, None
 
     def _write(self, changes: _Changes) -> None:
-        """One transaction. The files of an older version, where they are still needed, come first: cut off between the
-        two, they are what is newer."""
+        """Write ``changes`` in one transaction. The files of an older version, if they are still needed, are written
+        first: after a cut between the two, ``_read`` takes them for newer."""
         if self._former.are_there():
             self._former.write(changes.entries, changes.images)
         entries = self._moving | changes.entries
@@ -294,7 +297,8 @@ def _rows(keys: Iterable[str], values: Mapping[str, bytes] | None = None) -> lis
 
 
 def _whose(known: LedgerEntry, deploy: str) -> str:
-    """What the agent itself needs stays bootstrap's, whoever wants it too: it must not go with that deploy."""
+    """The deploy of an entry that ``deploy`` wants: BOOTSTRAP for what the agent itself needs, which must not be
+    removed with that deploy; else ``deploy``."""
     return BOOTSTRAP if known.deploy == BOOTSTRAP else deploy
 
 
@@ -322,7 +326,7 @@ def _unreadable(path: Path, key: str) -> SettingsError:
 
 
 def _raw(key: str) -> bytes:
-    """A key in the tables: some names are no text."""
+    """A key as it stands in the tables: bytes, because some names are not UTF-8."""
     return key.encode(errors="surrogateescape")
 
 

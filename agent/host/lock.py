@@ -1,5 +1,5 @@
-"""The lock: one writer on a host. An flock, inherited by the engine child, so that it is free only when nobody can
-still write."""
+"""The lock: only its holder may write on a host. It is an flock that the engine child inherits, so that it is not free
+while that may still write."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 from agent.errors import LockedError
 
 POLL_S = 0.2
-"""flock has no time-out of its own; this often is soon enough for a person."""
+"""The seconds between two tries to get the lock; flock has no time-out of its own."""
 
 
 @contextmanager
 def locked(path: Path, *, wait_s: float = 0) -> Iterator[int]:
-    """Holds the lock and yields its descriptor. Raises LockedError when it is not free within ``wait_s`` seconds."""
+    """Hold the lock for as long as the context lasts, and yield its descriptor. Raises LockedError if it is not free
+    within ``wait_s`` seconds."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + wait_s
@@ -32,7 +33,7 @@ def locked(path: Path, *, wait_s: float = 0) -> Iterator[int]:
             time.sleep(POLL_S)
         yield descriptor
     finally:
-        # Closing lets go of it, unless a child still holds the same open file.
+        # Closing frees the lock, unless a child still holds the same open file.
         os.close(descriptor)
 
 

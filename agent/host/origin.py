@@ -25,12 +25,13 @@ from agent.system.remote import checked_branch
 from agent.system.working_copy import working_copy
 
 FETCH_TIMEOUT_S = 600.0
-"""For a large repository on a slow disk; a config repo takes far less than a second."""
+"""The time for a large repository on a slow disk; a config repo takes far less than a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """A clone as it stands. ``uncommitted`` counts the files whose state no commit has: the host will not see them."""
+    """A clone in its present state. ``tip``: the commit of ``branch``. ``uncommitted``: the number of files with
+    changes that are in no commit, so that the host will not get them."""
 
     folder: Path
     branch: str
@@ -39,8 +40,8 @@ class Clone:
 
 
 def inspect(folder: Path, branch: str | None = None) -> Clone:
-    """The clone in ``folder``, on ``branch`` or the one checked out. Raises SourceError,
-    SettingsError for a branch that cannot be one."""
+    """The clone in ``folder``, with ``branch``, or with the branch that is checked out. Raises SourceError, and
+    SettingsError for a malformed name of a branch."""
     copy = working_copy(folder)
     if copy is None:
         raise SourceError(f"{folder} is not a Git clone", hint="git clone the repository, or name it with --repo URL")
@@ -60,9 +61,9 @@ def inspect(folder: Path, branch: str | None = None) -> Clone:
 
 
 def take_up(clone: Clone, origin: Path) -> bool:
-    """Brings ``origin`` up to the clone's branch, making it where there is none; whether it had to change.
+    """Bring ``origin`` up to the clone's branch, and make it if there is none. Return True if it had to change.
 
-    Raises SettingsError when the two have diverged (``origin`` stays as it is), SourceError when git cannot copy.
+    Raises SettingsError if the two have diverged (``origin`` stays as it is), SourceError if git cannot copy.
     """
     with TemporaryDirectory(prefix="hostwright-") as scratch:
         trust = _trust_in(clone.folder, Path(scratch))
@@ -78,10 +79,10 @@ def take_up(clone: Clone, origin: Path) -> bool:
 
 
 def mend(origin: Path, mirror: Mirror, branch: str) -> SettingsError | None:
-    """Makes the host's own remote again from the copy that the host has of it, where it is gone, is no repository, or
-    its branch cannot be read. What is left of it is set aside. A branch that somebody deleted is not missed here.
+    """Make the host's own remote again from the host's mirror of it, if it is gone, is no repository, or the files of
+    its branch cannot be read. What is left of it is set aside. A branch that somebody deleted is no damage.
 
-    Returns what to report. Does nothing where there is no copy either. Raises OSError.
+    Return the problem to report; None if nothing was done, also because there is no mirror. Raises OSError.
     """
     wrong = _damage(origin, branch)
     tip = ObjectStore(mirror.path).ref(TIP) if wrong else None
@@ -117,7 +118,8 @@ def _damage(origin: Path, branch: str) -> str:
 
 
 def _copy(trust: Mapping[str, str], source: Path, ref: str, branch: str, new: Path) -> Completed:
-    """The bare repository ``new`` with ``ref`` of ``source`` as its ``branch``; nothing is there when that fails."""
+    """Make the bare repository ``new`` with ``ref`` of ``source`` as its ``branch``. Return the result of git; if it
+    failed, nothing is at ``new``."""
     discard(new)
     done = git("init", "--quiet", "--bare", f"--initial-branch={branch}", f"{new}")
     if done.ok:
@@ -153,8 +155,9 @@ def _fetch(trust: Mapping[str, str], source: Path, refspec: str, into: Path) -> 
 
 
 def _trust_in(clone: Path, scratch: Path) -> Mapping[str, str]:
-    """Git refuses to read what belongs to somebody else unless a file of the user's says that it may; a variable of
-    the command line does not reach the other end of a fetch. So here is a file that says it of this one clone."""
+    """The variables that let git read a clone that belongs to somebody else. They name a configuration file in
+    ``scratch``, which allows it for this one clone: a setting on the command line does not reach the other end of a
+    fetch."""
     configuration = scratch / "gitconfig"
     for path in (clone, clone / ".git"):
         git("config", "--file", f"{configuration}", "--add", "safe.directory", f"{path}")

@@ -1,7 +1,7 @@
-"""An outbox: where reports wait until they are sent, what was sent last, and what is known here of where they go.
+"""An outbox: the reports that wait to be sent, the last ones that were, and a copy of the status branch.
 
-A host has two: one in its state folder, and one in /run for when that folder takes nothing, because the disk is full or
-read-only. What waits there is lost with the next boot, and said anew by the first cycle after it.
+A host has two: one in its state folder, and one in /run, for the time in which that folder takes no files, because the
+disk is full or read-only. Reports in /run are lost at a reboot; the first cycle after it reports anew.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from agent.system.room import has_room
 
 RESERVE_REPORTS = 50
 RESERVE_BYTES = 1024 * 1024
-"""/run is memory."""
+"""The limit of the spool in /run, which is memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """A folder, and the spool in it of what is unsent."""
+    """An outbox. ``folder``: the folder with its files. ``spool``: the reports that are not sent yet."""
 
     folder: Path
     spool: Spool
@@ -33,22 +33,23 @@ class Outbox:
     sent = Below("folder", "sent.json")
     """The last report that arrived."""
     announced = Below("folder", "announced.json")
-    """The last report that may have arrived without waiting in the spool: of what the host was about to do."""
+    """The last report that was pushed without waiting in the spool, and may have arrived: of an attempt that was about
+    to begin."""
     suspect = Below("folder", "suspect.json")
-    """The last report that stood in the place of this host's, signed with its key and not known here: once, that may be
-    its own all the same."""
+    """The last report on the branch that is signed with this host's key and was not known here. It may be this host's
+    own all the same, if it happens once."""
     rival = Below("folder", "rival.json")
-    """The last report that followed another such one: it is of another machine, which has this host's identity."""
+    """The last such report that came after another one: another machine has this host's identity."""
     cache = Below("folder", "status.git")
-    """The repository with what the status branch holds."""
+    """The repository with a copy of the status branch."""
 
     @property
     def takes(self) -> bool:
-        """True if the folder takes files now."""
+        """True if files can be written to the folder now."""
         return has_room(self.folder)
 
     def documents(self) -> tuple[bytes, ...]:
-        """Every document that was sent from here last, or may have been."""
+        """All documents that were sent last from this outbox, or may have been."""
         kept = [signed.document for signed in self.spool.pending()]
         for path in (self.sent, self.announced):
             with suppress(OSError):
@@ -56,11 +57,11 @@ class Outbox:
         return tuple(kept)
 
     def last_sent(self) -> Report | None:
-        """The last report that arrived; None without one that can be read: then the next report is news."""
+        """The last report that arrived; None without one that can be read: then the next report is sent in any case."""
         return _report(self.sent)
 
     def last_rival(self) -> tuple[Report, int] | None:
-        """And when it was found, in seconds since the epoch."""
+        """The report in ``rival``, and the time at which it was found, in seconds since the epoch; None without one."""
         return _found(self.rival)
 
     def last_suspect(self) -> tuple[Report, int] | None:
@@ -68,7 +69,7 @@ class Outbox:
 
 
 def suspects(outboxes: Iterable[Outbox]) -> list[tuple[Report, int]]:
-    """The suspects of all of them."""
+    """The last suspect of each of ``outboxes``, with the time at which it was found."""
     return [suspect for box in outboxes if (suspect := box.last_suspect()) is not None]
 
 
@@ -85,6 +86,6 @@ def _report(path: Path) -> Report | None:
 
 
 def outboxes_of_host(paths: Paths) -> tuple[Outbox, ...]:
-    """The first that takes something is the one to use."""
+    """The outboxes of this host: that in its state folder, then that in /run. The first that takes files is used."""
     reserve = Spool(paths.run / "spool", max_reports=RESERVE_REPORTS, max_bytes=RESERVE_BYTES)
     return Outbox(paths.var, Spool(paths.spool)), Outbox(paths.run, reserve)

@@ -1,8 +1,9 @@
-"""Other repositories at their pins: fetched once, kept as a folder that is called like the digest of all its files.
+"""Other repositories at their pins: each is fetched once, and kept in a folder named by the digest of all its files.
 
-The folder is looked at before it is used, and read where it was touched: what somebody changed in it is thrown away and
-fetched anew. What was fetched is looked at before it is written: another commit than the pinned one cannot come out,
-and other files under its name neither. On a host the store is root's; on an administrator's machine it is a cache.
+Before it is used, the folder is compared with the digest, if anything in it was touched (``host.believed``). If it
+differs, it is removed and fetched anew. Fetched files are compared with the pin before they are written, so that no
+other commit and no other files can come into the folder. On a host the store is root's; on an administrator's machine
+it is a cache.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote, Transport
 
 LEFT_OUT_MOST = 20
-"""Names that a pin keeps of what is left out."""
+"""The most names in ``RepositoryPin.left_out``."""
 _BRANCHES = "refs/heads/*"
 _FETCH = ".fetch-"
 _FETCH_S = 3600
-"""Somebody else, such as `hostwright plan`, may be at a fetch that is younger; no fetch takes that long."""
+"""The longest fetch, in seconds. A younger folder of a fetch may still be in use, such as by `hostwright plan`."""
 
 
 class Repositories:
-    """``access``: how to reach them; None where nothing may be fetched. ``known``: a remote whose user and password
-    are also for other repositories of the same server."""
+    """The store of other repositories in ``folder``. ``access``: for fetching them; None if nothing may be fetched.
+    ``known``: the URL of a remote whose user and password are also used for other repositories on the same server."""
 
     def __init__(self, folder: Path, access: Access | None, known: str | None = None) -> None:
         self._folder = folder
@@ -48,8 +49,8 @@ class Repositories:
         self._checked: dict[str, FolderTree] = {}
 
     def tree(self, pin: RepositoryPin) -> Tree:
-        """The files of a pin. Raises InventoryError (kind ``not-fetched``) where nothing may be fetched, SourceError
-        where it cannot be, and TrustError (kind ``pin-mismatch``) where other files came."""
+        """The files of a pin, fetched if they are not here. Raises InventoryError (kind ``not-fetched``) if nothing may
+        be fetched, SourceError if fetching fails, TrustError (kind ``pin-mismatch``) if other files came."""
         if pin.tree not in self._checked:
             folder = self._folder / pin.tree
             if not holds(folder, partial(_holds, folder, pin.tree)):
@@ -58,7 +59,8 @@ class Repositories:
         return self._checked[pin.tree]
 
     def pin(self, address: Address) -> RepositoryPin:
-        """The pin of what ``address`` holds now; its files are fetched. Raises SourceError, SettingsError."""
+        """Fetch the files at ``address`` as they are now, and return the pin of them. Raises SourceError,
+        SettingsError, and InventoryError (kind ``not-fetched``) if nothing may be fetched."""
         access, remote = self._reached(address)
         if address.exact:
             name, commit = _BRANCHES, address.ref
@@ -80,7 +82,7 @@ class Repositories:
         return self._folder.is_dir() and next(self._folder.iterdir(), None) is not None
 
     def collect(self, needed: frozenset[str]) -> None:
-        """Removes the files of all pins but those of these tree digests, and what an interrupted fetch left."""
+        """Remove the files of all pins but those ``needed``, by tree digest, and what an interrupted fetch left."""
         for entry in self._folder.iterdir() if self._folder.is_dir() else ():
             if entry.name.removesuffix(SEEN) not in needed and not _is_being_fetched(entry):
                 _discard(entry)
@@ -102,7 +104,7 @@ class Repositories:
 
     @contextmanager
     def _fetched(self, access: Access, remote: Remote, commit: str, ref: str) -> Iterator[Mirror]:
-        """A mirror that holds the commit, for as long as it takes to copy its files."""
+        """A context with a mirror that holds the commit. The mirror is removed when the context ends."""
         make_private_folder(self._folder)
         with (
             tempfile.TemporaryDirectory(prefix=_FETCH, dir=self._folder) as work,
@@ -127,7 +129,7 @@ class Repositories:
 
 
 def _holds(folder: Path, digest: str) -> bool:
-    """True if the files below ``folder`` have this digest; False also when one cannot be read."""
+    """True if the files below ``folder`` have this digest; False also if one cannot be read."""
     try:
         return not misplaced_folder(folder) and folder.is_dir() and tree_digest(FolderTree(folder)) == digest
     except (HostwrightError, KeyError):
@@ -142,12 +144,12 @@ def _is_being_fetched(entry: Path) -> bool:
 
 
 def _server(remote: Remote) -> str:
-    """Scheme, host and port."""
+    """The scheme, host and port of a remote."""
     return remote.url.partition("://")[0] + remote.url.partition("://")[2].partition("/")[0]
 
 
 def _discard(path: Path) -> None:
-    """Remove ``path``, also where the folders are read-only and this does not run as root."""
+    """Remove ``path``, also if its folders are read-only and this process is not root's."""
     if path.is_dir() and not path.is_symlink():
         for folder, _, _ in os.walk(path):
             os.chmod(folder, 0o700)  # noqa: PTH101  # os.walk gives text

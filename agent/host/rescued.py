@@ -13,7 +13,7 @@ _MARK_LIMIT = 100
 
 
 def tell_of_rescue(paths: Paths, events: Events, now: int) -> None:
-    """Turn the mark, if there is one, into an event. Raises OSError."""
+    """Add an event for the mark, if there is one, and remove the mark. Raises OSError."""
     mark = paths.rescued
     try:
         version = printable(read_bounded(mark, _MARK_LIMIT).decode(errors="replace").strip(), _MARK_LIMIT)

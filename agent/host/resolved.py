@@ -1,9 +1,10 @@
-"""Commits as they were read for this host, remembered: reading one anew takes a hundred times as long.
+"""The resolutions of commits for this host, remembered: to resolve a commit anew takes a hundred times as long.
 
-The same commit, read by the same agent for the same host of the same inventory, always comes to the same. So one
-document for each commit holds the desired state and the terms, and says what it was made from and its own digest: what
-a disk has damaged, or another agent has written, counts as not there. Whoever can write here is root, and can write the
-mirror and the ledger as well. Whether a commit is trusted does not stand here: ``verify`` says so in each cycle.
+The same commit, read by the same agent for the same host of the same inventory, always has the same resolution. So one
+document for each commit holds the desired state and the terms, the grounds (``ResolvedFor``), and its own digest. A
+document that is damaged, or that another agent wrote, counts as not there. No signature is needed: only root can write
+here, and root can write the mirror and the ledger as well. No document says that its commit is trusted: ``verify``
+decides that in each cycle.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from agent.system.misplaced import misplaced_file
 
 @dataclass(frozen=True, slots=True)
 class ResolvedFor:
-    """The grounds of a result besides the commit. ``agent``: the digest of the code that reads; without one nothing is
-    remembered."""
+    """The grounds of a resolution besides the commit. ``agent``: the digest of the code that resolves; if it is empty,
+    nothing is remembered."""
 
     agent: str
     inventory: str
@@ -34,7 +35,7 @@ class ResolvedFor:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedState:
-    """The content of a document: what a commit was read as, and ``whom`` for."""
+    """The content of a document: the resolution of a commit, and the grounds of it (``whom``)."""
 
     whom: ResolvedFor
     state: DesiredState
@@ -42,7 +43,7 @@ class ResolvedState:
 
 
 class ResolvedStates:
-    """The documents in ``folder``. ``writes``: False for who does not hold the lock."""
+    """The documents in ``folder``. ``whom``: the present grounds. ``writes``: False without the lock."""
 
     def __init__(self, folder: Path, whom: ResolvedFor, *, writes: bool = True) -> None:
         self._folder = folder
@@ -51,18 +52,18 @@ class ResolvedStates:
         self._known: dict[str, ResolvedState | None] = {}
 
     def find(self, sha: str) -> ResolvedState | None:
-        """A commit as it was read before; None where that is not known, or was damaged."""
+        """The resolution of the commit ``sha``, trusted or not; None if it is not remembered."""
         if sha not in self._known:
             self._known[sha] = self._read(sha) if self._whom.agent else None
         return self._known[sha]
 
     def recall(self, commit: TrustedCommit) -> Resolution | None:
-        """The resolution of a trusted commit as it was before; None where that is not known, or was damaged."""
+        """The resolution of a trusted commit; None if it is not remembered."""
         found = self.find(commit.sha)
         return Resolution(commit, found.state, found.terms) if found is not None else None
 
     def keep(self, resolution: Resolution) -> None:
-        """Remembers it for this process, and on the disk unless it holds a secret. Raises OSError."""
+        """Remember a resolution in this process, and on the disk unless it holds a secret. Raises OSError."""
         sha, resolved = resolution.commit.sha, ResolvedState(self._whom, resolution.state, resolution.terms)
         self._known[sha] = resolved
         if self._writes and self._whom.agent and not resolution.secret:
@@ -71,7 +72,7 @@ class ResolvedStates:
             write_unsynced(self._file(sha), _digest(document) + b"\n" + document)
 
     def collect(self, needed: frozenset[str]) -> None:
-        """Removes the documents of commits other than ``needed``."""
+        """Remove the documents of all commits but ``needed``."""
         for file in self._folder.iterdir() if self._folder.is_dir() else ():
             if file.name not in {f"{sha}.json" for sha in needed}:
                 file.unlink()
@@ -96,7 +97,7 @@ def _digest(document: bytes) -> bytes:
 
 
 def digest_of_agent() -> str:
-    """The digest of the code that runs, as ``host.environment`` wrote it down; empty where nobody did."""
+    """The digest of the running code, as ``host.environment`` wrote it down; empty in any other environment."""
     try:
         return read_bounded(Path(sys.prefix) / ".complete", 200).decode().strip()
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""/etc/hostwright/agent.yaml turned into what this host follows, and back.
+"""The settings of a host in /etc/hostwright/agent.yaml: the repository that it follows, and the way there.
 
-The file is the root of all trust on a host, so it is believed only when nobody but root can have written it.
+The file is the root of all trust on a host, so it is read only if nobody but root can have written it.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Settings:
     branch: str = "main"
     trust: TrustMode = TrustMode.SIGNED
     min_commit: str | None = None
-    """The first commit that is accepted must be this one or descend from it."""
+    """The commit that the first accepted commit must be, or descend from; None for any."""
     status_remote: str | None = None
     """The remote that takes reports; None for the config repo itself."""
     ca: Path | None = None
-    """PEM file with the authorities to trust for https; None for the system's."""
+    """The PEM file with the authorities to trust for https; None for the system's."""
     proxy: str | None = None
 
     def reports_to(self, fleet: FleetSettings | None = None) -> str:
-        """The remote that takes the reports: what was said on the host counts before what ``fleet`` says."""
+        """The remote that takes the reports: that of these settings, else that of ``fleet``, else the config repo."""
         return self.status_remote or (fleet.status_remote if fleet is not None else None) or self.remote
 
 
@@ -79,7 +79,7 @@ def read(paths: Paths) -> Settings:
 
 
 def parse(content: bytes, file: str) -> Settings:
-    """Settings from the text of the file. Raises SettingsError with every complaint."""
+    """The settings in ``content``. ``file``: its name, for complaints. Raises SettingsError with every complaint."""
     values = _without_yaml(content)
     if values is None:
         values = _by_yaml(content, file)
@@ -88,10 +88,10 @@ def parse(content: bytes, file: str) -> Settings:
 
 
 def _without_yaml(content: bytes) -> dict[str, str] | None:
-    """The values, where all lines are of the form that ``render`` mostly writes and nothing is wrong; else None. Each
-    command reads this file, and a YAML parser takes 15 ms of CPU to load."""
+    """The values by key, if each line has the plain form that ``render`` mostly writes, and no value is wrong; else
+    None. Every command reads this file, and a YAML parser takes 15 ms of CPU to load."""
     if not _PRINTABLE.fullmatch(content):
-        return None  # YAML has other ends of lines, and refuses what is no text
+        return None  # YAML has other line ends too, and refuses some characters
     lines = [line for line in content.decode("ascii").split("\n") if line and line[0] != "#"]
     values = {match[1]: match[2] for line in lines if (match := _SIMPLE.fullmatch(line))}
     if len(values) != len(lines) or not _NEEDED <= values.keys() <= _CHECKS.keys():
@@ -101,7 +101,7 @@ def _without_yaml(content: bytes) -> dict[str, str] | None:
 
 
 def _by_yaml(content: bytes, file: str) -> dict[str, str]:
-    # Here and not above: the daemon imports this module and has no use for a YAML parser's megabytes.
+    # Here and not above: most files have the plain form, and then no command has to load a YAML parser.
     from agent.system import yaml
 
     try:
@@ -136,18 +136,18 @@ def _by_yaml(content: bytes, file: str) -> dict[str, str]:
 
 
 def complaint(key: str, value: str) -> str | None:
-    """The mistake in ``value`` for the setting ``key``, and what to write instead; None when it is fine."""
+    """The mistake in ``value`` for the setting ``key``, and what to write instead; None without one."""
     pattern, wanted = _CHECKS[key]
     return None if pattern.fullmatch(value) else f"{key} cannot be {concealed(value)!r}: {wanted}"
 
 
 def write(paths: Paths, settings: Settings) -> None:
-    """Writes the settings, readable to root alone; the same bytes for the same settings. Raises OSError."""
+    """Write the settings, readable to root alone. The same settings always give the same bytes. Raises OSError."""
     write_atomic(paths.settings, render(settings), mode=0o600)
 
 
 def render(settings: Settings) -> bytes:
-    """The text of the file; what is at its default and optional is left out."""
+    """The text of the file for ``settings``, without those that are None."""
     from agent.system import yaml
 
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
@@ -160,7 +160,7 @@ _NEEDED = {"remote", "inventory", "host"}
 _PRINTABLE = re.compile(rb"[\n -~]*")
 _SIMPLE = re.compile(r"([a-z_]+): ([A-Za-z/](?:[A-Za-z0-9._/@:+~=-]*[A-Za-z0-9._/@+~=-])?)")
 _NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-"""Words of YAML 1.1 that look like text."""
+"""Words that YAML 1.1 does not read as text."""
 
 _CHECKS: dict[str, tuple[re.Pattern[str], str]] = {
     "remote": (_PLAIN, _REPO),
@@ -175,4 +175,4 @@ _CHECKS: dict[str, tuple[re.Pattern[str], str]] = {
 }
 """The pattern of each setting, and what to write instead of a value that does not match."""
 _TYPES: dict[str, type] = {"trust": TrustMode, "ca": Path}
-"""The settings that are more than text."""
+"""The types of the settings that are not text."""

@@ -1,4 +1,4 @@
-"""Reports that have not been sent yet: kept until the push that carried them succeeded, within bounds."""
+"""The spool: reports that are not sent yet. Each is kept until a push with it has succeeded, within bounds."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NAME = re.compile(r"([0-9]{1,20})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """A folder of ``<sequence>.json`` and ``<sequence>.json.sig``, and the last sequence given out.
+    """A folder with ``<sequence>.json`` and ``<sequence>.json.sig`` for each report, and the last sequence given out.
 
-    A report counts as kept once its ``.json`` is there, which is written last and removed first.
+    A report counts as kept once its ``.json`` is there. That file is written last and removed first.
     """
 
     folder: Path
@@ -34,23 +34,24 @@ class Spool:
     max_bytes: int = field(default=MAX_BYTES, kw_only=True)
 
     def highest(self) -> int:
-        """The highest sequence that is known of here; 0 without any."""
+        """The highest sequence given out or kept here; 0 without one."""
         return max(self._last(), *self._sequences(), 0)
 
     def next_sequence(self, now_ms: int, *, above: int = 0) -> int:
-        """A number greater than every one before it and than ``above``, durable before it is used: ``max(last + 1,
-        now_ms)``.
+        """Give out a sequence greater than all before it and than ``above``: ``max(last + 1, above + 1, now_ms)``.
 
-        A clock that went back, or a power loss, cannot make readers take new reports for old ones.
+        It is on the disk before it is used, so that neither a clock that went back nor a power loss can make readers
+        take new reports for old ones. Raises ReportError if the disk does not take it.
         """
         sequence = max(self.highest() + 1, above + 1, now_ms)
         self._write(_LAST, f"{sequence}\n".encode())
         return sequence
 
     def add(self, signed: Signed) -> tuple[Report, ...]:
-        """Keeps one report. Returns those given up for it: the oldest all-is-well ones first, then the oldest.
+        """Keep one report. Return those that were dropped for it: of those by which all is well the oldest first, then
+        the oldest of the others.
 
-        Raises ReportError when the disk does not take it.
+        Raises ReportError if the disk does not take it.
         """
         name = f"{signed.report.sequence}.json"
         self._write(f"{name}.sig", signed.signature)
@@ -58,7 +59,8 @@ class Spool:
         return self._within_bounds(keep=signed.report.sequence)
 
     def pending(self) -> tuple[Signed, ...]:
-        """All that is unsent, oldest first. What a damaged disk made unreadable is removed: nobody could verify it."""
+        """All reports that are not sent, the oldest first. Files that cannot be read are removed: nobody could verify
+        them."""
         kept: list[Signed] = []
         for sequence in self._sequences():
             path = self.folder / f"{sequence}.json"
@@ -75,7 +77,7 @@ class Spool:
         return tuple(kept)
 
     def sent(self, reports: Iterable[Signed]) -> None:
-        """Forgets reports; only for those that a successful push carried."""
+        """Forget ``reports``. To be called only for those in a push that succeeded."""
         for signed in reports:
             self._remove(signed.report.sequence)
 
@@ -95,7 +97,8 @@ class Spool:
         return tuple(given_up)
 
     def _tidy(self, kept: set[str]) -> None:
-        """Removes what a killed process left: half-written files, signatures whose report never came."""
+        """Remove what a killed process left: half-written files, and signatures without a report. ``kept``: the names
+        of the reports."""
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name != _LAST and path.name.removesuffix(".sig") not in kept:
                 discard(path)

@@ -1,6 +1,7 @@
-"""The documents that a host keeps between cycles: values of ``domain.memory``, each file written whole or not at all.
+"""The documents that a host keeps between cycles: values of ``domain.memory``, each in a file of its own.
 
-Standard library only: the daemon reads them too, and it is to stay small. Only the holder of the lock writes.
+A file is written as a whole or not at all. Only the holder of the lock writes, and ``suspend`` and ``resume``, which do
+not wait for it. Standard library only: the webhook's service reads the documents too, and has to stay small.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from agent.system.misplaced import SUFFIX, begun_afresh, misplaced_file, set_asi
 D = TypeVar("D")
 
 ADOPTED_KEPT = 20
-"""Commits of which the report says when they were reached."""
+"""The number of adopted commits that are remembered, and that a report lists."""
 
 BAD_KEPT = 50
-"""A branch that brings more bad commits than this brings the first of them again."""
+"""The number of bad states that are remembered. After more of them, the host may try the first once more."""
 
 
 class Memory:
-    """The documents of one host."""
+    """The documents of one host. Each method that reads raises SettingsError for a document that cannot be read."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._known: dict[Path, tuple[tuple[int, ...], Any]] = {}
-        """By file, its signature when it was read or written last, and what it holds."""
+        """By file, its signature when it was last read or written, and the value in it."""
 
     def trust(self) -> TrustRecord:
         return self._read(TrustRecord) or TrustRecord()
@@ -48,34 +49,36 @@ class Memory:
         return self._read(State) or State()
 
     def suspension(self, now: int) -> Suspension | None:
-        """The suspension that a person set with ``hostwright suspend``; None without one, or when its time is over."""
+        """The suspension that a person set with ``hostwright suspend``; None without one, or if its time is over."""
         suspension = self._read(Suspension)
         return suspension if suspension is not None and suspension.holds(now) else None
 
     def sightings(self) -> Sightings | None:
-        """The commits seen on branches that are not followed; None if never written, or lost."""
+        """The commits seen on branches that are not followed; None if none were ever written down, or they were
+        lost."""
         return self._read(Sightings)
 
     def pinned(self, now: int) -> Pinned | None:
-        """The commit that a person said to stay on; None when nobody did, or when its time is over."""
+        """The commit that a person said to stay on; None without one, or if its time is over."""
         pinned = self._read(Pinned)
         return pinned if pinned is not None and pinned.holds(now) else None
 
     def trial(self) -> Trial | None:
-        """The intended change that was begun and not judged."""
+        """The trial of the intended change that was begun and not judged; None without one."""
         return self._read(Trial)
 
     def bad(self) -> Mapping[str, Bad]:
-        """By digest, the desired states that turned out bad or are in doubt."""
+        """The desired states that are bad or in doubt, by digest."""
         return (self._read(Verdicts) or Verdicts()).bad
 
     def update(self) -> Update | None:
-        """The version of the agent that was tried last, and not kept."""
+        """The version of the agent that was tried last, until it is kept; None without one."""
         return self._read(Update)
 
     def heal(self) -> tuple[SettingsError, ...]:
-        """Moves away what is only knowledge about the past and cannot be read, and says so: without it the host is
-        planned afresh. What was trusted and what a person said stay: whoever lost them would touch the host too soon.
+        """Set aside the documents that cannot be read, and return the problems to report. The host is planned afresh
+        without them. Not set aside are the trusted commit, the suspension and the pinned commit: without one of these
+        the agent might touch the host too soon.
         """
         healed = []
         for kind in (State, Applied, Trial, Verdicts, Update, Sightings):
@@ -100,13 +103,14 @@ class Memory:
         self._write(Trial, trial)
 
     def keep_bad(self, bad: Bad) -> None:
-        """Adds it, or puts it in the place of what was known of this digest. The oldest are forgotten."""
+        """Remember ``bad``, in the place of an older verdict on the same digest. The oldest beyond ``BAD_KEPT`` are
+        forgotten."""
         known = {digest: each for digest, each in self.bad().items() if digest != bad.digest} | {bad.digest: bad}
         newest = sorted(known.values(), key=lambda each: each.at)[-BAD_KEPT:]
         self._write(Verdicts, Verdicts({each.digest: each for each in newest}))
 
     def forgive(self, digest: str) -> None:
-        """It turned out good."""
+        """Forget the verdict on a desired state that turned out good."""
         known = dict(self.bad())
         if known.pop(digest, None) is not None:
             self._write(Verdicts, Verdicts(known))
@@ -128,7 +132,7 @@ class Memory:
         return self._paths.document(name)
 
     def _write(self, kind: type[D], document: D | None) -> None:
-        """Keeps the document, or removes it where it is None. A file that says the same is left alone."""
+        """Write the document, or remove its file for None. A file that holds the same already is left alone."""
         path = self._path(kind)
         if document is None:
             path.unlink(missing_ok=True)
@@ -137,7 +141,7 @@ class Memory:
             self._known[path] = (_signature(path), document)
 
     def _remembered(self, path: Path) -> Any:
-        """The document as it was read or written last, where the file is still that one; else None."""
+        """The document as it was last read or written, if the file is unchanged since; else None."""
         signature, document = self._known.get(path, (None, None))
         with suppress(OSError):
             return document if signature == _signature(path) else None
@@ -167,7 +171,7 @@ class Memory:
 
 
 def _signature(path: Path) -> tuple[int, ...]:
-    """A signature that changes when the file is another one, or was written to. Raises OSError."""
+    """A signature of the file that changes when it is replaced or written to. Raises OSError."""
     status = path.lstat()
     return status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -183,4 +187,4 @@ _DOCUMENTS: Mapping[type, tuple[str, str]] = {
     Sightings: ("sighted", "what other branches are at now then counts as seen before"),
     Update: ("update", "a version of the agent that failed is then tried once more"),
 }
-"""The name of each document, and the consequence of losing it."""
+"""The name of each document, and the consequence of its loss, for the error about it."""

@@ -1,4 +1,4 @@
-"""Several changes that stay together or not at all, as long as the process lives to see to it."""
+"""Several changes on a host that stay together or are all taken back, unless the process is killed between."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from agent.system.files import discard, write_atomic
 
 
 class Undo(ExitStack):
-    """Takes back, in reverse order, what was done through it, unless ``keep`` is called before it is left."""
+    """A context that takes back, in reverse order, the changes made through it, unless ``keep`` is called before its
+    end."""
 
     def folder(self, path: Path, *, mode: int = 0o700) -> None:
-        """A folder that was not there goes again, with all that is in it by then."""
+        """Make a folder if it is not there. Taken back, it is removed with all that is in it by then."""
         if not path.is_dir():
             self.callback(discard, path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=mode)
 
     def created(self, path: Path) -> None:
-        """Remove what will be at ``path``, if there is nothing now."""
+        """Be ready for a new file or folder at ``path``: if nothing is there now, what is there later is removed."""
         if not os.path.lexists(path):
             self.callback(discard, path)
 
     def file(self, path: Path, content: bytes, *, mode: int = 0o600) -> bool:
-        """Writes a file that gets its old content back; whether it had to change."""
+        """Write a file. Return True if it had to change. Taken back, it gets its old content, or is removed."""
         if path.is_file() and path.read_bytes() == content:
             return False
         self.restored(path)
@@ -35,7 +36,8 @@ class Undo(ExitStack):
         return True
 
     def restored(self, path: Path) -> None:
-        """Put back what is at ``path`` now: a file or a link."""
+        """Be ready for a change at ``path``: the file or link that is there now is put back. If nothing is there, as
+        ``created``."""
         if path.is_symlink():
             self.callback(point, path, path.readlink())
         elif path.is_file():

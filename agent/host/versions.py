@@ -1,11 +1,11 @@
-"""Versions of the agent beside each other: one is built, looked into, switched to on trial, kept or given up.
+"""Versions of the agent beside each other: one is built, checks itself, runs on trial, and is kept or switched back.
 
     build ─environment→ check itself ─→ previous, timer, current ─→ a cycle of its own ─well→ keep
                                                   └ not in time: rescue.sh revert, by hostwright-revert.timer
 
-environment.py builds, as it built the first one. rescue.sh switches back: it needs no Python. Each step can be cut
-off: the link ``current`` says what runs, the link ``previous`` that it is on trial. Whoever changes them holds the
-host's lock.
+environment.py builds each version. rescue.sh switches back, because it needs no Python. Each step can be cut off: the
+link ``current`` names the version that runs, and the link ``previous`` is there while that one is on trial. Only the
+holder of the host's lock changes them, and rescue.sh.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK
 
 BUILD_TIMEOUT_S = 15 * 60.0
 CHECK_TIMEOUT_S = 10 * 60.0
-"""Limit for the self-check of a version: a plan of the whole host."""
+"""The time for the self-check of a version, which plans the whole host."""
 STEADY_S = 15
-"""Age at which a daemon is taken for steady; systemd restarts one that crashes every ten seconds."""
+"""The age, in seconds, from which a daemon counts as steady: systemd restarts a crashing one every ten seconds."""
 QUERY_TIMEOUT_S = 20.0
 _CAME_FROM = "HOSTWRIGHT_CAME_FROM"
-"""The variable that names the version which went on as the current one. A program may have another's Python: none goes
-on twice."""
+"""The environment variable with the name of the version that a process was before it went on as the current one. It
+keeps a process from going on twice, where a program runs with the Python of another version."""
 _SAID = 400
 """Characters of a complaint that are passed on."""
 
@@ -50,15 +50,15 @@ class Versions:
 
     @property
     def running(self) -> str | None:
-        """The version of this process; None if it is not the current one or was not installed."""
+        """The version of this process; None if it is not the current one, or was not installed."""
         current = self._target("current")
         if current is None or Path(sys.prefix).resolve() != (self.paths.versions / current).resolve():
             return None
         return current
 
     def successor(self) -> Path | None:
-        """The program of the current version, to go on as; None if this process is of that version or came from it,
-        or was not installed, or that program is none."""
+        """The program of the current version, for this process to go on as. None if this process is of that version,
+        has gone on before, or was not installed, or if the program cannot be run."""
         came_from = os.environ.pop(_CAME_FROM, None)
         own, program = Path(sys.prefix).resolve(), self.paths.current / "bin/hostwright"
         elsewhere = own.parent == self.paths.versions.resolve() and own != self.paths.current.resolve()
@@ -73,12 +73,12 @@ class Versions:
         return self.paths.previous.is_symlink() and self.running not in (None, self._target("previous"))
 
     def lacks(self) -> str:
-        """The reason why no other version can be tried here, as nothing could switch back from it; else empty."""
+        """The reason why no other version can be tried here, because nothing could switch back from it; else empty."""
         if self.running is None or not (self.paths.rescue / installation.RESCUE_SCRIPT).is_file():
             return "this agent was not installed by bootstrap.sh"
         if not self.daemon_runs():
             return f"{DAEMON_UNIT} does not run"
-        # systemd before 244 refuses a unit that does one thing and is to try that again.
+        # systemd before 244 refuses a oneshot unit that is restarted on failure.
         units = [state_of(unit, timeout_s=QUERY_TIMEOUT_S) for unit in (REVERT_TIMER, REVERT_UNIT)]
         known = all(unit is not None and unit.load == "loaded" for unit in units)
         return "" if known else f"systemd does not take {REVERT_TIMER} and {REVERT_UNIT}"
@@ -89,7 +89,8 @@ class Versions:
 
     def prepare(self, pin: AgentPin, stopped: Callable[[], bool]) -> None:
         """Build the environment of ``pin`` if it is missing, and run its self-check, which reads this host's memory and
-        plans it. Raises SourceError, kind ``update-failed``; OSError."""
+        plans the host. ``stopped``: True once the cycle is asked to end. Raises SourceError, kind ``update-failed``;
+        OSError."""
         make_private_folder(self.paths.work)
         requirements = self.paths.work / "agent-requirements.txt"
         write_atomic(requirements, pin.lock)
@@ -104,7 +105,7 @@ class Versions:
     def switch(self, name: str) -> None:
         """Switch to the environment ``name``, on trial: the timer switches back unless ``keep`` is called in time.
 
-        Raises SettingsError, OSError; then the next cycle begins again."""
+        Raises SettingsError, OSError; the next cycle then begins the switch again."""
         installation.point(self.paths.previous, self.paths.current.readlink())
         installation.systemctl("enable", REVERT_TIMER)
         installation.systemctl("restart", REVERT_TIMER)
@@ -112,24 +113,24 @@ class Versions:
         _restart()
 
     def begin(self, memory: Memory, now: int) -> bool:
-        """Begin a cycle: note what became of the last version, and write the units of one on trial. Return True if they
-        changed. Raises SettingsError, OSError."""
+        """Begin a cycle: note whether the last version was switched back, and write the units of one on trial. Return
+        True if these changed. Raises SettingsError, OSError."""
         update, current, previous = memory.update(), self._target("current"), self._target("previous")
         if update is None or update.stage != UpdateStage.TRIAL:
             if previous is not None and previous == current:
-                self.end_trial()  # of a version that nobody remembers
+                self.end_trial()  # a trial that update.json does not know of
         elif previous is None or current != update.name:
             if self._target("reverted") == update.name:
                 memory.keep_update(dataclasses.replace(update, stage=UpdateStage.REVERTED.value, at=now))
             else:
-                memory.keep_update(None)  # cut off before it was switched to or after it was kept; or a person chose
+                memory.keep_update(None)  # cut off before the switch or after ``keep``; or a person switched
             self.end_trial()
         if not self.on_trial:
             return False
         return self._write_units([name for name in installation.UNITS if name not in installation.REVERT_UNITS])
 
     def keep(self) -> None:
-        """Keep the running version, which did well, and remove the one before. Raises SettingsError, OSError."""
+        """Keep the running version, and remove the one before it. Raises SettingsError, OSError."""
         name, previous = self.running, self._target("previous")
         if name is None:
             return
@@ -140,7 +141,7 @@ class Versions:
             self.discard(previous)
 
     def end_trial(self) -> None:
-        """Stop the timer: the current version stays. Raises SettingsError, OSError."""
+        """End the trial: stop the timer, so that the current version stays. Raises SettingsError, OSError."""
         installation.systemctl("disable", "--now", REVERT_TIMER)
         for link in (self.paths.previous, self.paths.reverted):
             discard(link)
@@ -165,7 +166,7 @@ class Versions:
 
 
 def _restart() -> None:
-    """Restart the services that run."""
+    """Restart the agent's services that run now, without waiting for them."""
     installation.systemctl("--no-block", "try-restart", DAEMON_UNIT, WEBHOOK_UNIT)
 
 

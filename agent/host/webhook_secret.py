@@ -1,4 +1,4 @@
-"""The secret that a forge signs its requests with: a file on the host, that the administrator put there."""
+"""The secret that a forge signs its requests with. The administrator puts it into a file on the host."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from agent.system.misplaced import require_private
 
 SIZE_LIMIT = 4096
 SHORTEST = 16
-"""Bytes."""
+"""Bytes of the shortest secret that is taken."""
 
 
 def read_secret(path: Path) -> bytes:
-    """Raises SettingsError where it is missing, can be read by others, or is too short to be one."""
+    """The secret in the file at ``path``. Raises SettingsError if it is missing, too short, or others can read it."""
     try:
         require_private(path)
         secret = read_bounded(path, SIZE_LIMIT).strip()
