@@ -27,18 +27,19 @@ Section = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bounds of a report. ``items``: of each long list. ``text``: characters of one text. ``problem``: characters of a
-    text in a problem."""
+    """Bounds of a report. ``items``: of each long list. ``text``: characters of one text. ``deploys``: of the list of
+    deploys. ``problem``: characters of a text in a problem."""
 
     items: int
     text: int
+    deploys: int | None = None
 
     @property
     def problem(self) -> int:
         return 4 * self.text
 
 
-REPORT_BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80))
+REPORT_BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80), Bounds(10, 80, deploys=100))
 """The bounds to try, the widest first, until the report is no longer than readers take."""
 _LONG_LISTS = frozenset({"changes", "holds", "problems", "prune_held", "orphaned", "released"}) | frozenset(
     {"not_idempotent", "complaints", "notes", "failed_units"}
@@ -130,6 +131,9 @@ def _bounded_field(name: str, value: Any, bounds: Bounds, text: int) -> Any:
     if name in _MOMENTS and value is not None:
         return min(max(value, 0), LATEST)
     short = value[: bounds.items] if name in _LONG_LISTS else value
+    if name == "deploys":  # those that are no news are left out first
+        news_first = sorted(value, key=lambda deploy: str(deploy["status"]) == "in-sync")
+        short = value if bounds.deploys is None else news_first[: bounds.deploys]
     return _bounded(short, bounds, bounds.problem if name == "problems" else text)
 
 

@@ -37,6 +37,14 @@ def test_a_report_is_never_longer_than_readers_take() -> None:
     assert (composed.changes_total, composed.problems != ()) == (500, True)
 
 
+def test_of_very_many_deploys_those_are_told_that_are_not_in_sync() -> None:
+    names = [f"{number}-{'x' * 80}" for number in range(3000)]
+    wanted = plan(*[planned(*[change(deploy=name)] * (name[:4] == "2999"), deploy=name) for name in names])
+    composed = report(account(state=state(*[deploy(name) for name in names]), plan=wanted))
+    assert len(encode(composed)) <= REPORT_LIMIT
+    assert (composed.deploys[0].name[:5], len(composed.deploys)) == ("2999-", 100)
+
+
 def test_an_operation_of_any_length_can_be_reported_as_not_idempotent() -> None:
     kept = {"motd": AppliedDeploy(deploy().digest, {}, ("op:" + "x" * 9000,))}
     (reported,) = report(account(plan=plan(planned()), applied=kept)).deploys
