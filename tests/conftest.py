@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import os
+import socketserver
 import sys
 import tempfile
 import time
@@ -40,6 +41,17 @@ GIT_CONFIG = """\
 FOREIGN = ("GIT_", "SSH_", "XDG_", "PYINFRA_", "HOSTWRIGHT_", "ANSIBLE_")
 """Prefixes of variables by which the person who runs the tests would change what they see."""
 
+
+_tell_of = socketserver.BaseServer.handle_error
+
+
+def _tell_of_faults(server: socketserver.BaseServer, request: Any, client: Any) -> None:
+    """A client that left is no fault of a test's server, whose thread would tell of it in a later test's output."""
+    if not isinstance(sys.exc_info()[1], ConnectionError):
+        _tell_of(server, request, client)
+
+
+socketserver.BaseServer.handle_error = _tell_of_faults  # type: ignore[method-assign]
 
 _GUARD = pytest.StashKey[Guard]()
 
