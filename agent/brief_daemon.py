@@ -47,5 +47,5 @@ def keep_rest(parts: Parts, account: Account, own: str) -> None:
 
             rest.probe, rest.checks = command(checks, parts.paths.rest), to_plain(checks)
         traces = [own, *(deploy.trace for deploy in deploys)]
-    with suppress(OSError):  # no room in /run: then the host is not at rest
+    with suppress(OSError):  # without room in /run the host is not at rest
         rests.write(parts.paths.rest, rest, "".join(traces))

@@ -161,7 +161,7 @@ class Daemon:
             self._register()
 
     def _register(self) -> None:
-        """Schedule what may come next, by what the last cycle said."""
+        """Schedule the next looks and cycles, by what the last cycle said."""
         said, self.same_at = read(self.paths.rest), time.time()
         self.rest = said if said is not None else self.rest.over
         self.scheduler.clear()
@@ -196,7 +196,7 @@ class Daemon:
             changes = self.glance.differing(self.paths.rest, CHANGES_MOST)
             if changes:
                 self._suspect([(subject_of(line), answer.decode(errors="replace")) for line, answer in changes])
-        except (OSError, ValueError, LookupError) as error:  # also of a kind that a newer version of the agent asks
+        except (OSError, ValueError, LookupError) as error:  # also a kind of question that only a newer agent knows
             log.warning("%s cannot be read, so a cycle looks: %s", self.paths.rest, error)
             self.due = True
         if by_clock:
@@ -224,7 +224,7 @@ class Daemon:
             log.warning("the kernel watches no more: %s; looking every %s s", error, self.rest.drift_s)
             self._end_watch()
             return
-        self._check()  # what has changed since the cycle asked was not watched
+        self._check()  # nobody watched between the cycle's questions and now
 
     def _end_watch(self) -> None:
         if self.watch is not None:
@@ -274,7 +274,7 @@ class Daemon:
         # The host is not at rest unless this cycle gets far enough to say that it is.
         self.rest = self.rest.over
         self.paths.rest.unlink(missing_ok=True)
-        self._end_watch()  # the cycle looks and asks itself
+        self._end_watch()  # the cycle does all looking and asking itself
         self._end_questions()
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
         try:

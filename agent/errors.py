@@ -55,7 +55,7 @@ EXIT_PRECEDENCE = (
     Exit.REPORT,
     Exit.CHANGES,
 )
-"""With several causes at once, the first of these that applies is the exit code."""
+"""The order in which exit codes take precedence: with several failures, the first of these that applies counts."""
 
 
 class Consequence(StrEnum):

@@ -108,7 +108,7 @@ def _end_trial(
         return verdict
     if verdict.harm:
         return take_back(cycle, verdict, trial, account_of(cycle, verdict, pruned), doubtful=doubtful)
-    # A deploy that failed has shown nothing: an earlier doubt about the change stays until it ends well.
+    # A deploy that failed has proved nothing, so an earlier doubt about the change stays until the deploy ends well.
     if all(verdict.course.outcome.status(name) is not Status.FAILED for name in trial.touched):
         memory.forgive(trial.digest)
     memory.keep_trial(None)

@@ -110,7 +110,7 @@ def planned_removals(
 ) -> Leaving:
     """The removals that would follow ``planned``. ``mirror``: holds the commit of the plan, whose trailers may allow
     more removals; None for files in no commit."""
-    assert planned.policies is not None  # None only on the way back
+    assert planned.policies is not None  # it is None only on the way back, which nobody plans
     memory, before, state = parts.memory, parts.memory.applied(), planned.state
     if untold(state, planned.plan) or before.commit is None:
         return Leaving()  # nobody knows what is wanted, or nothing was ever applied

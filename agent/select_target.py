@@ -178,7 +178,7 @@ def accepted_behind(parts: Parts, since: str | None) -> Accept:
     known = parts.resolved.find(since) if since is not None else None
     if known is not None:
         return known.terms.fleet.accept
-    from agent.steps.accept import accepted  # as in ``resolved``
+    from agent.steps.accept import accepted  # late, as in ``resolved``
 
     return accepted(parts.mirror, parts.settings.inventory, parts.memory.state().fleet.accept, since)
 

@@ -53,7 +53,7 @@ def _try(parts: Parts, account: Account, update: Update | None) -> bool:
     if pin is None:
         return False
     trial = updates.on_trial(pin, account, update, now=now)
-    if parts.engine.stopped or not updates.does_well(account, trial):  # its report was not taken
+    if parts.engine.stopped or not updates.does_well(account, trial):  # False if the report of this cycle was not sent
         return False
     try:
         if update is not None and update.digest != pin.digest:

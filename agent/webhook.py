@@ -97,7 +97,7 @@ class Bell:
             try:
                 self._ask()
             except HostwrightError as error:
-                log.warning("%s", error.message)  # the clock asks anyway
+                log.warning("%s", error.message)  # no harm: a cycle comes by the clock anyway
             time.sleep(self._pause_s)
 
 

@@ -29,11 +29,11 @@ _TRACE_LIMIT = 3000
 
 
 _HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
-"""Failures that say nothing about the host's own state."""
+"""The exit codes of failures that say nothing about the host's own state."""
 
 
 class Trigger(StrEnum):
-    """The one who asked for the cycle. Where a person did, no deploy waits for the end of its backoff."""
+    """The source of a cycle: the clock or a person. If it is a person, no deploy waits for the end of its backoff."""
 
     CLOCK = "clock"
     PERSON = "person"
@@ -123,7 +123,7 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
-    """A reboot that the host needs and may have. ``hold``: what it waits for; None: at the end of this cycle."""
+    """A reboot that the host needs. ``hold``: the reason why it waits; None: it comes at the end of this cycle."""
 
     hold: Hold | None = None
 
@@ -143,7 +143,7 @@ class Account:
     hold: Hold | None = None
     """The reason why ``state`` is not that of the newest commit, or why the host may not be touched."""
     shut: Hold | None = None
-    """The reason why nothing that Git newly wants may begin now, removals included."""
+    """The hold on everything that Git newly wants, removals included: the host is outside its windows. None inside."""
     plan: Plan | None = None
     permitted: PermittedPlan | None = None
     warned: tuple[str, ...] = ()
@@ -163,7 +163,7 @@ class Account:
     unsettled: bool = False
     """True if the cycle was asked to end, or the host was suspended, before anybody could tell that it is well."""
     rollback: Rollback | None = None
-    """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
+    """Set if the host went back; then ``state`` and all that follows from it are those of the way back."""
     fleet: FleetSettings | None = None
     """The settings in fleet.yaml, where it could be read."""
     failed_at_first: tuple[str, ...] = ()
@@ -197,14 +197,14 @@ class Account:
 
     @property
     def planned(self) -> tuple[DeployPlan, ...]:
-        """The plan of each deploy from its turn; of a deploy that had no turn, from before."""
+        """The plan of each deploy, made at its turn; the one made before all of them for a deploy that had no turn."""
         found = {planned.deploy: planned for planned in self.outcome.found}
         before = self.plan.deploys if self.plan is not None else ()
         return tuple(found.get(planned.deploy, planned) for planned in before)
 
     @property
     def stuck(self) -> bool:
-        """True if the intended change did harm, and the host is on it all the same."""
+        """True if the intended change did harm, and the host did not go back."""
         return bool(self.harm) and self.rollback is None
 
     @property
@@ -219,7 +219,7 @@ class Account:
         return any(failure.exit not in _HARMLESS for failure in self.failures)
 
     def repeats(self, change: Change) -> bool:
-        """True if this change is wanted again right after it was applied."""
+        """True if ``change`` is one of an operation that is not idempotent: wanted again right after it was applied."""
         applied = self.applied.get(change.deploy)
         return applied is not None and change.resource in applied.not_idempotent
 

@@ -34,7 +34,7 @@ class Address:
     """An address, taken apart. ``ref`` and ``path`` are empty where it has none."""
 
     url: str
-    """With ``git+``, without ref and path."""
+    """The address with ``git+``, without ref and path."""
     ref: str = ""
     path: str = ""
 
@@ -68,7 +68,7 @@ class Address:
 
     @property
     def remote(self) -> str:
-        """The address as git takes it."""
+        """The URL in the form that git takes."""
         return self.url.removeprefix(SCHEME)
 
     @property

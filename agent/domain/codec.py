@@ -181,7 +181,7 @@ def _union(readers: list[Reader], *, optional: bool) -> Reader:
 
 
 def _literal(values: tuple[Any, ...]) -> Reader:
-    typed = tuple((type(value), value) for value in values)  # True equals 1
+    typed = tuple((type(value), value) for value in values)  # with the type, because True equals 1
     told = f"one of {', '.join(map(str, values))}"
     return lambda value: value if (type(value), value) in typed else _refuse(told, value)
 

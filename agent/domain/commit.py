@@ -94,8 +94,8 @@ class Signer:
 class TrustedCommit:
     """A commit that this host may export and run.
 
-    Only ``steps.verify`` makes one (a test reads the source to hold that); every step behind it asks for this
-    type, so unverified content cannot travel further by mistake.
+    Only ``steps.verify`` makes one; a test of the source makes sure of that. Every step behind it takes this type, so
+    that unverified content cannot get further by mistake.
     """
 
     sha: str

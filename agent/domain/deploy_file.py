@@ -10,11 +10,11 @@ _NOTHING_DONE = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionD
 
 
 def uncalled(code: bytes, *, ran: bool) -> tuple[str, ...]:
-    """The functions of a file that only imports, assigns and defines: running it does nothing. pyinfra does not run a
-    block under ``__name__ == "__main__"`` either.
+    """The names of the functions in a file that only defines them, and calls none, so that running it does nothing.
+    Empty for any other file. A block under ``__name__ == "__main__"`` does not count: pyinfra does not run it.
 
-    ``ran``: the file has been run and had no operations; before that, an assignment may be one. Raises SyntaxError and
-    ValueError for what is not Python.
+    ``ran``: True if the file was run and had no operations; before that, an assignment may make one. Raises SyntaxError
+    and ValueError for a file that is not Python.
     """
     body = ast.parse(code).body
     if not all(_idle(node, ran=ran) for node in body):

@@ -104,7 +104,7 @@ class DesiredState:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """The health checks by which the host is judged."""
+        """The health checks by which the host is judged: those of the enforced deploys."""
         return tuple(check for deploy in self.deploys if deploy.mode is Mode.ENFORCE for check in deploy.health)
 
     def deploy(self, name: str) -> DesiredDeploy:

@@ -1,4 +1,4 @@
-"""Events: what a host remembers of its own doings, one line each."""
+"""Events: the record that a host keeps of what happened on it, one line each."""
 
 from __future__ import annotations
 

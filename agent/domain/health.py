@@ -19,7 +19,7 @@ class Vitals:
     swap_used: int
     disk_total: int
     disk_free: int
-    """Of the file system that holds /var/lib/hostwright."""
+    """The free bytes, and with ``inodes_free_percent`` the inodes, of the file system with /var/lib/hostwright."""
     inodes_free_percent: int
     processes: int
 

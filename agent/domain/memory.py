@@ -165,7 +165,7 @@ class FleetSettings:
     plan_s: int = 1800
     deploy_timeout_s: int = 1800
     status_remote: str | None = None
-    """None: the same as the config repo."""
+    """The URL of the status remote; None: the same as the config repo."""
     render: bool = True
     pushes_per_minute: int = 6
     prune_max: int = 10

@@ -1,4 +1,4 @@
-"""The agent's share of a host: what it created or adopted, what was there before, and what it left there."""
+"""The agent's share of a host: the resources that it created or adopted, with their states before and after it."""
 
 from __future__ import annotations
 

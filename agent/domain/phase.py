@@ -20,15 +20,15 @@ class Phase(StrEnum):
     WAITING = "waiting"
     """Git wants changes that are held: suspended, observed, or waiting to try again."""
     FAILED = "failed"
-    """A deploy failed, or the newest commit cannot be used; the host stays on what it had."""
+    """A deploy failed, or the newest commit cannot be used and the host stays on the one before."""
     UNHEALTHY = "unhealthy"
     """Converged, and not well."""
     ROLLED_BACK = "rolled-back"
-    """The newest commit did the host harm, or twice did not end; the host went back and stays on what was good."""
+    """The newest commit did the host harm, or twice did not end. The host stays on the last good state."""
     INCONCLUSIVE = "inconclusive"
     """The host went back, and is no better for it: the commit may not be to blame, and is tried again."""
     STARTING = "starting"
-    """No cycle has got far enough to say."""
+    """No cycle has got far enough to tell."""
 
 
 _TAKEN_BACK = {"bad": Phase.ROLLED_BACK, "inconclusive": Phase.INCONCLUSIVE}

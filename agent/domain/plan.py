@@ -1,4 +1,4 @@
-"""Plans: the changes that would be made on a host now, and what holds them."""
+"""Plans: the changes that would be made on a host now, and the holds on them."""
 
 from __future__ import annotations
 

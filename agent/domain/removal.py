@@ -61,7 +61,7 @@ class Leaving:
 
     @property
     def due(self) -> bool:
-        """True if anything is to be done, now or when its hold ends."""
+        """True if anything is left to do, now or when its hold ends."""
         return bool(self.departures) or any(removal.fate is not Fate.FORGET for removal in self.removals)
 
     @property

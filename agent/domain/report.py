@@ -142,7 +142,7 @@ class ReportedChange(_Part):
     added: Number = 0
     removed: Number = 0
     reason: Text = ""
-    """Why it is held, or how it failed (the last line of the operation's error)."""
+    """The reason why it is held, or the last line of the operation's error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +217,7 @@ class Report(_Part):
     """Strictly rising per host: ``max(last + 1, unix milliseconds)``. Readers refuse lower ones."""
     at: Instant
     next_due: Instant
-    """When the next report comes at the latest; silence after it is a signal."""
+    """The time by which the next report comes. Silence after it is a signal."""
     agent_version: Text
     phase: Phase
     commits: Commits
@@ -229,12 +229,12 @@ class Report(_Part):
     holds: tuple[ReportedHold, ...] = ()
     problems: tuple[Problem, ...] = ()
     unowned: Number = 0
-    """Operations of the config repo's deploys that look after nothing that could be removed when they leave Git."""
+    """The number of operations in deploy files that look after nothing that could be removed when they leave Git."""
     prune_held: Resources = ()
-    """Left Git, and are not removed before somebody says so."""
+    """The resources that have left Git, and are removed only when somebody allows it."""
     orphaned: Resources = ()
-    """Created here and changed by somebody since they left Git or before: they stay."""
+    """The resources that the agent created, and that stay because somebody changed them."""
     released: Resources = ()
-    """Were there before the agent changed them; they stay as they are now."""
+    """The resources that were there before the agent changed them. They stay as they are now."""
     health: ReportedHealth | None = None
     events: Annotated[tuple[ReportedEvent, ...], ValueLimits(max_length=20)] = ()

@@ -15,7 +15,7 @@ from agent.domain.report import Report
 HOSTS = "hosts"
 """The folder of the branch that holds all reports."""
 PAGE = "README.md"
-"""The table that forges show."""
+"""The file with the table of all hosts, which forges show."""
 NAMESPACE = "hostwright-report"
 """The namespace of a report's signature: it counts for reports alone."""
 REPORT_LIMIT = 256 * 1024

@@ -1,4 +1,4 @@
-"""Foreign text made safe to show: one line, no control characters, bounded. Moments as text."""
+"""Text for people: strangers' text on one line, without control characters and bounded; moments; counts."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Tree(Protocol):
         return tuple(sorted({path.partition("/")[0] for path in inside}))
 
     def entry(self, path: str) -> Entry | None:
-        """The file at ``path``, if there is one."""
+        """The file at ``path``; None without one."""
         return next((entry for entry in self.entries(path) if entry.path == path), None)
 
     def read(self, path: str) -> bytes:

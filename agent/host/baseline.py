@@ -9,7 +9,7 @@ from agent.host.paths import Paths
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 
 LIMIT = 4 * 1024 * 1024
-"""Bytes; a desktop with five thousand packages has about 100,000."""
+"""Bytes of the baseline; that of a desktop with five thousand packages has about 100,000."""
 
 
 def baseline_file(paths: Paths) -> Path:

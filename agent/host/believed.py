@@ -38,7 +38,7 @@ def holds(folder: Path, compare: Callable[[], bool]) -> bool:
     if not compare():
         return False
     if settled is not None:
-        with suppress(OSError):  # no room: it is compared again
+        with suppress(OSError):  # without room for the signature, the folder is compared again next time
             write_unsynced(_seen(folder), settled.encode())
     return True
 

@@ -38,7 +38,7 @@ from urllib.parse import urljoin
 
 OPT = Path("/opt/hostwright")
 CERTIFICATES = Path("/etc/hostwright/ca.pem")
-"""The copy that `hostwright setup` takes of what ``--ca`` named."""
+"""The copy that `hostwright setup` makes of the file named by ``--ca``."""
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -52,7 +52,7 @@ NEEDED_BYTES = 256 * 1000 * 1000  # an environment takes 110 MB; while it is bui
 CODE = ("agent", "pyproject.toml", "requirements.txt")
 """The part of a clone that an environment is made of."""
 KEPT = (*CODE, "README.md", "LICENSE", "bootstrap.sh")
-"""The part that its build needs."""
+"""The part of a clone that is kept, to build an environment again."""
 
 UV_MAX_BYTES, UV_WAIT_S = 200 * 1000 * 1000, 20.0
 
@@ -167,7 +167,7 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
     venv.EnvBuilder(symlinks=True).create(environment)
     work.mkdir(mode=0o700)  # uv makes locks there that all may write to
     lock, uv_lock = work / "requirements.txt", work / "uv.txt"
-    engine = rb"(?m)^gordon-to-regorus==(?:.*\\\n)*.*\n"  # of policies; its wheels need glibc 2.34
+    engine = rb"(?m)^gordon-to-regorus==(?:.*\\\n)*.*\n"  # the interpreter of policies; its wheels need glibc 2.34
     runs = re.match(r"glibc2\.(3[4-9]|[4-9]\d|\d{3})", "".join(platform.libc_ver()))
     lock.write_bytes(agent.lock if runs else re.sub(engine, b"", agent.lock))
     uv_lock.write_bytes(b"".join(re.findall(rb"^uv==(?:.*\\\n)*.*\n", agent.lock, re.MULTILINE)))
@@ -289,7 +289,7 @@ def keep_source(agent: AgentSource, sources: Mapping[str, str]) -> None:
     if agent.package is None:
         (new / "requirements.txt").write_bytes(agent.lock)
         for script in (OPT / "versions" / agent.name).glob("lib/python3*/site-packages/hostwright-*/*/bootstrap.sh"):
-            shutil.copy(script, new)  # version 0.1.0 counts on it
+            shutil.copy(script, new)  # version 0.1.0 expects it there
     elif agent.package.is_file():
         shutil.copy(agent.package, new)
     else:
@@ -304,7 +304,7 @@ def keep_source(agent: AgentSource, sources: Mapping[str, str]) -> None:
 
 
 def _text(sources: Mapping[str, str]) -> str:
-    kept = {**sources, "ca": f"{CERTIFICATES}" if sources.get("ca") else ""}  # the file named may go
+    kept = {**sources, "ca": f"{CERTIFICATES}" if sources.get("ca") else ""}  # the file of --ca may be gone later
     return "".join(f"{key} {value}\n" for key, value in kept.items())
 
 
@@ -316,7 +316,7 @@ def compile_all(environment: Path) -> None:
 
 
 def main(source: Path, sources_file: Path, *, later: bool = False) -> int:
-    """Build, keep and print. Return the exit code."""
+    """Build the environment, keep its sources, and print the result. Return the exit code."""
     os.umask(0o022)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:

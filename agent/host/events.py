@@ -14,7 +14,7 @@ from agent.domain.event import Event
 from agent.system.files import read_bounded, write_atomic
 
 SIZE_LIMIT = 4 * 1024 * 1024
-"""Bytes; about ten thousand events. Beyond it the older half goes."""
+"""Bytes of the file, about ten thousand events. When it is larger, the older half is removed."""
 
 DIFF_LIMIT = 16 * 1024
 """Characters of one diff: enough to see what a hand edit did."""

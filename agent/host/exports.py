@@ -98,7 +98,7 @@ def _used(entry: Path) -> bool:
     """True if a process uses the folder now."""
     try:
         descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # no folder
+    except OSError:  # it is no folder, so that no process can use it
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

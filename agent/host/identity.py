@@ -36,7 +36,7 @@ PRIVATE_NAME = "ssh_ed25519"
 PUBLIC_NAME = "ssh_ed25519.pub"
 AGE_NAME = "age_x25519"
 KEY_LIMIT = 16 * 1024
-"""Bytes; an ed25519 key has about 400."""
+"""Bytes of a private key; an ed25519 key has about 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class PublicIdentity:
 
     @property
     def key(self) -> str:
-        """``ssh`` without its comment."""
+        """The key in ``ssh``, without its comment."""
         return " ".join(self.ssh.split()[:2])
 
     @property

@@ -88,7 +88,7 @@ def _write(target: Path, source: str) -> bool:
 
 
 def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
-    """Call systemctl. Raises SettingsError with its last words if it refuses or does not answer in time."""
+    """Call systemctl. Raises SettingsError with its error text if it refuses, or does not answer in time."""
     completed = run(["systemctl", "--quiet", *arguments], timeout_s=timeout_s)
     if not completed.ok:
         what = "did not answer in time" if completed.timed_out else completed.complaint

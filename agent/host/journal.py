@@ -18,7 +18,7 @@ from agent.system.files import append_durable, read_bounded, write_atomic
 from agent.system.misplaced import misplaced_file
 
 _HEADS = (b'{"begin": "', b'{"end": "')
-"""The first bytes of each entry."""
+"""The first bytes of the lines that ``begin`` and ``end`` write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Journal:
 
 
 def _entry(line: bytes) -> JournalEntry | None:
-    """The entry of a line; None for a line that is none."""
+    """The entry in a line; None for any other line."""
     try:
         entry = codec.decode(line, JournalEntry)
     except ValueError:

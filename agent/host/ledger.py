@@ -138,7 +138,7 @@ class Ledger:
         image = seen.image if seen is not None and len(seen.image or b"") <= IMAGE_LIMIT else None
         entry = LedgerEntry(key, deploy, now, origin, before, reloads=reloads, owed=owed and seen is not None)
         with self.together() as changes:
-            changes.images[key] = image  # None drops that of an entry before
+            changes.images[key] = image  # None removes the image of an earlier entry
             self._keep(entry)
 
     def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...]) -> None:
@@ -204,7 +204,7 @@ class Ledger:
         return self._known
 
     def _read(self) -> dict[str, LedgerEntry]:
-        files = self._former.read()  # first: they go when the database has all of them
+        files = self._former.read()  # before the database: they are removed once it has all of them
         try:
             rows = self._database.rows("select key, document from entry")
             lost = self._database.rows("select key from lost")

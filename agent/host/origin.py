@@ -1,4 +1,4 @@
-"""A clone turned into the host's own remote: the root-owned, bare /var/lib/hostwright/origin.git.
+"""The host's own remote, made from a clone: the root-owned, bare repository /var/lib/hostwright/origin.git.
 
 The clone belongs to a person, the remote to root. Only commits travel, by git's own transport; nothing of the
 clone's configuration is taken over.

@@ -9,7 +9,7 @@ from agent.host.paths import Paths
 from agent.system.files import discard, read_bounded
 
 _MARK_LIMIT = 100
-"""Bytes: the version of a Python."""
+"""Bytes of the mark, which is the version of a Python."""
 
 
 def tell_of_rescue(paths: Paths, events: Events, now: int) -> None:

@@ -22,7 +22,7 @@ from agent.system.files import read_bounded, write_atomic
 from agent.system.remote import concealed
 
 SIZE_LIMIT = 64 * 1024
-"""Bytes; nine short lines are a few hundred."""
+"""Bytes of the file; nine short lines have a few hundred."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[A-Za-z0-9][A-Za-z0-9._/+@-]{0,200}(?<![./])", re.ASCII)

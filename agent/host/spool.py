@@ -16,7 +16,7 @@ from agent.system.files import discard, make_private_folder, read_bounded, write
 MAX_REPORTS = 1000
 """Three weeks of silence at one report each half hour."""
 MAX_BYTES = 16 * 1024 * 1024
-"""The part of the host's disk that a long outage may take."""
+"""Bytes of the host's disk that reports may take in a long outage."""
 
 _LAST = "last-sequence"
 _NAME = re.compile(r"([0-9]{1,20})\.json")

@@ -162,7 +162,7 @@ class Memory:
             return None
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk refused it; what is too large to be a document has no number
+                raise  # the disk failed; only the error of ``read_bounded`` about a too large file has no errno
             raise SettingsError(
                 f"{path} cannot be read: {error}",
                 kind=ProblemKind.STATE_CORRUPT,
