@@ -277,3 +277,10 @@ def test_a_variable_of_another_host_is_read_whatever_its_name(repo: Repo) -> Non
     repo.write("host_vars/db1.yaml", "part: 1\nsettled: 2\nfunctions: 3")
     repo.write("host_vars/web1.yaml", "x: '{{ [hostvars.db1.part, hostvars.db1.settled, hostvars.db1.functions] }}'")
     assert repo.load().values("web1").settled("x") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["functions", "nodes", "part", "rendered", "settled", "text"])
+def test_a_variable_that_another_host_does_not_have_is_undefined_whatever_its_name(repo: Repo, name: str) -> None:
+    asked = f"[hostvars.db1.{name} is defined, hostvars['db1']['{name}'] is defined, hostvars.db1.{name} | default(1)]"
+    repo.write("host_vars/web1.yaml", f'x: "{{{{ {asked} }}}}"')
+    assert repo.load().values("web1").settled("x") == [False, False, 1]

@@ -134,15 +134,28 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call(__context, __function, *args, **named)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """The attribute that Jinja2 finds, but entries of ``hostvars`` and of a host's values come before methods."""
-        own = isinstance(obj, Mapping) and not isinstance(obj, dict)
-        return self.getitem(obj, attribute) if own else super().getattr(obj, attribute)
+        """The attribute that Jinja2 finds; of ``hostvars`` and of a host's values what ``getitem`` finds."""
+        return self.getitem(obj, attribute) if _is_of_hosts(obj) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """The item that Jinja2 finds; of ``hostvars`` and of a host's values an entry, else a method of any mapping."""
+        if _is_of_hosts(obj) and isinstance(argument, str) and not hasattr(Mapping, argument):
+            try:
+                return obj[argument]
+            except LookupError:
+                return self.undefined(obj=obj, name=argument)
+        return super().getitem(obj, argument)
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         if not isinstance(obj, (list, dict)) or attribute.startswith("_"):
             forbid(f'a template may not use "{attribute}"')
         instead = "{% set x = x + [item] %}" if isinstance(obj, list) else "{% set x = x | combine({key: value}) %}"
         forbid(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
+
+
+def _is_of_hosts(value: object) -> bool:
+    """True for ``hostvars`` and for the values of a host."""
+    return isinstance(value, Mapping) and not isinstance(value, dict)
 
 
 def _counted(items: Iterable[Any]) -> Iterator[Any]:
