@@ -72,11 +72,16 @@ def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, st
 
 def await_end(pid: int, timeout_s: float | None) -> None:
     """Wait until the child ``pid`` has ended, for at most ``timeout_s`` seconds (None: without end), and leave its
-    status to the caller. Without pidfd_open(2) this returns after 10 ms; the caller asks again."""
+    status to the caller."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:  # before Linux 5.3, or not allowed
-        time.sleep(0.01)
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        with suppress(ChildProcessError):  # somebody else asked for its status
+            while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if until is not None and time.monotonic() >= until:
+                    break
+                time.sleep(0.01)
         return
     try:
         select.select([descriptor], [], [], timeout_s)

@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -183,10 +184,14 @@ def test_it_is_killed_before_it_has_a_session_of_its_own(tmp_path: Path, monkeyp
     assert not (tmp_path / "late").exists()
 
 
-def test_the_wait_for_its_end_ends_with_it() -> None:
-    forked = Forked(lambda: 0)
+@pytest.mark.parametrize("kernel", ["of today", "before Linux 5.3"])
+def test_the_wait_for_its_end_ends_with_it(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernel != "of today":
+        monkeypatch.setattr(os, "pidfd_open", Mock(side_effect=OSError(errno.ENOSYS, "no such call")))
+    forked = Forked(lambda: time.sleep(0.1) or 0)
     await_end(forked.pid, DEADLINE_S)
     assert forked.poll() == 0
+    await_end(forked.pid, DEADLINE_S)
 
 
 def test_a_process_with_threads_does_not_fork() -> None:
