@@ -48,10 +48,8 @@ class HostTerms:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A trusted commit, and what it says of this host. ``secret``: True if it holds a secret, which may not be written
-    to the disk, so that it is never remembered there."""
+    """A trusted commit, and what it says of this host. Values of secrets are sealed in it."""
 
     commit: TrustedCommit
     state: DesiredState
     terms: HostTerms = field(default_factory=HostTerms)
-    secret: bool = False

@@ -63,10 +63,10 @@ class ResolvedStates:
         return Resolution(commit, found.state, found.terms) if found is not None else None
 
     def keep(self, resolution: Resolution) -> None:
-        """Remember a resolution in this process, and on the disk unless it holds a secret. Raises OSError."""
+        """Remember a resolution in this process and, where this may write, on the disk. Raises OSError."""
         sha, resolved = resolution.commit.sha, ResolvedState(self._whom, resolution.state, resolution.terms)
         self._known[sha] = resolved
-        if self._writes and self._whom.agent and not resolution.secret:
+        if self._writes and self._whom.agent:
             make_private_folder(self._folder)
             document = codec.encode(resolved, defaults=False)
             write_unsynced(self._file(sha), _digest(document) + b"\n" + document)

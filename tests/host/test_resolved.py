@@ -1,4 +1,4 @@
-"""What a commit was read as is remembered: for the same reader, undamaged, and never with a secret."""
+"""What a commit was read as is remembered: for the same reader, undamaged."""
 
 from __future__ import annotations
 
@@ -94,13 +94,6 @@ def test_the_document_of_one_commit_is_not_taken_for_that_of_another(folder: Pat
     (file,) = folder.iterdir()
     file.rename(folder / f"{'b' * 40}.json")
     assert ResolvedStates(folder, WHOM).find("b" * 40) is None
-
-
-def test_what_holds_a_secret_is_known_to_this_process_alone(folder: Path) -> None:
-    states = ResolvedStates(folder, WHOM)
-    states.keep(dataclasses.replace(RESOLUTION, secret=True))
-    assert states.find(COMMIT.sha) is not None
-    assert ResolvedStates(folder, WHOM).find(COMMIT.sha) is None
 
 
 def test_an_agent_that_does_not_know_its_own_code_remembers_nothing(folder: Path) -> None:

@@ -8,9 +8,6 @@ from __future__ import annotations
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import COPY, FILES, FOLDERS, HOSTS_FILES, PEOPLE, Source, is_backup, is_expected_beside
 
-NOT_IN_FORCE = ("not in force in this version", "remove it")
-"""Problem and remedy for a file that only a later version reads."""
-
 _OF_INVENTORIES = (".yaml", ".yml", ".ini")
 
 
