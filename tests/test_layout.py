@@ -24,6 +24,23 @@ TEST_LINES_MAX = 500
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 """Module names that say nothing about what is inside."""
 
+BEGINNINGS = re.compile(
+    r"""(
+    After | Also | And | As | At | But | By | For | From | How | In | It | Its | Never | Nobody | Nor | Not | Of
+    | On | Once | Only | Or | So | That | There | This | Those | To | Until | Up | What | Whatever | When |
+    Where | Whether | Which | While | Who | Whoever | Whose | Why | With | Within | Without
+    |
+    Adds | Appends | Applies | Asks | Brings | Builds | Carries | Changes | Checks | Collects | Compiles |
+    Confirms | Copies | Decides | Does | Downloads | Drops | Empties | Ends | Executes | Exports | Fetches |
+    Finds | Forgets | Gives | Goes | Has | Holds | Installs | Judges | Keeps | Lays | Lets | Loads | Looks |
+    Makes | Marks | Masks | Merges | Moves | Prepares | Puts | Raises | Reads | Remembers | Removes | Renders |
+    Replaces | Restores | Returns | Revokes | Runs | Says | Sends | Serves | Sets | Shows | Shuts | Signs |
+    Sorts | Stands | Starts | Syncs | Takes | Tells | Turns | Unites | Works | Writes
+    )\b""",
+    re.VERBOSE,
+)
+"""Of relative clauses and fragments; of verbs in the third person."""
+
 GENERATED = {"tests/requirements.txt", "requirements.txt"}
 
 
@@ -60,6 +77,22 @@ def test_a_module_says_what_it_is_for() -> None:
     named_otherwise = re.compile(r"__init__|conftest|test_.*")
     modules = [path for path in (*MODULES, *TESTS) if not named_otherwise.fullmatch(path.stem)]
     assert [_name(path) for path in modules if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_a_docstring_begins_with_what_the_thing_is_or_does() -> None:
+    """With a noun phrase or in the imperative: who reads it from the middle of a sentence has to read it twice."""
+    nodes = [(path, node) for path in MODULES for node in ast.walk(ast.parse(path.read_text()))]
+    said = [
+        (path, node, ast.get_docstring(node))
+        for path, node in nodes
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    wrong = [
+        f"{_name(path)}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"
+        for path, node, text in said
+        if text and BEGINNINGS.match(text)
+    ]
+    assert wrong == []
 
 
 def test_packages_are_empty_so_that_importing_one_module_loads_only_that() -> None:
