@@ -7,14 +7,16 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """The kinds of events. An event may also have the kind ``held-<kind of hold>`` or ``problem-<kind of problem>``."""
+    """The kinds of events. An event may also have another kind: ``problem-<kind of problem>``; for a hold its kind; for
+    a held change ``held-<cause>``."""
 
     APPLIED = "applied"
     """A change that Git wanted was made."""
     DRIFT_REPAIRED = "drift-repaired"
     """A change that somebody made on the host was undone."""
     EVIDENCE = "evidence"
-    """A line of the host's logs from the time at which somebody changed it; it does not prove who that was."""
+    """Signs of who changed the host, no proof: owner and times of what changed, and lines of logs, all in ``diff``. It
+    comes before the events of the repairs."""
     RUN_AGAIN = "run-again"
     """An operation that is not idempotent ran again, with a change of its deploy."""
     INTERRUPTED_RESUMED = "interrupted-resumed"

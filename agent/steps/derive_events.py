@@ -1,7 +1,10 @@
 """derive_events: turns the account of a cycle into the events worth remembering. Pure.
 
-What happened is told each time. What lasts (a problem, a held change) is told when it begins, not every minute; one
-event tells when none of it is left.
+Something that happened makes an event each time. Something that lasts (a problem, a held change) makes one when it
+begins, not every minute; one event tells when none of it is left.
+
+Three kinds of events are written elsewhere, because they belong to no phase: ``report-given-up`` (``steps.report``),
+``updated`` (``agent.updating``) and ``rescued`` (``host.rescued``).
 """
 
 from __future__ import annotations
