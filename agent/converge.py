@@ -50,7 +50,8 @@ def converge(cycle: Cycle) -> Course:
 
 
 def _resumed(parts: Parts, target: Target) -> Course:
-    """The course to go on with where a crash cut one off; else a new course."""
+    """The course to go on with where a crash cut one off; else a new course. Where the trial of this very state was cut
+    off, one more try of it is written down."""
     trial, bad = parts.memory.trial(), parts.memory.bad()
     if trial is None or target.suspension is not None:
         return Course(target)

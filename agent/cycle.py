@@ -1,14 +1,18 @@
 """The agent on one page: one cycle, phase by phase. Start reading here.
 
-A cycle is a row of phases. Each phase takes the values of the phases before it, and returns one of its own:
+A cycle is a row of phases. Each phase returns one value:
 
     select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
     confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Pruned→ judge_removal ─TrialVerdict→
     plan_ending ─Ending
 
+The ``Cycle`` has the ``Selection``, for all phases behind the first. The values from ``Planned`` to ``Converged``
+travel together, as a ``Course``: ``converge`` returns it, ``judge_trial`` takes it, and each ``TrialVerdict`` holds it.
+If nothing but drift is repaired, there is no ``Trial``: ``judge_trial`` then only looks at the health of the host.
+
 1. ``select_target`` fetches the config repo, and selects the target: the state that the host should have now.
 2. ``converge`` calls the next four phases, which bring the host to the target. A trial begins before the first change
-   that Git intends.
+   that Git intends. ``open_trial`` also reports that this change is about to be made.
 3. ``judge_trial`` looks whether the host is well with the change. ``remove_what_left`` then removes what has left Git,
    and ``judge_removal`` looks once more. If the host is well both times, the change is confirmed. If it is not, the
    cycle goes back: it calls the four phases again, for the last good state.

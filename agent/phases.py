@@ -1,7 +1,8 @@
 """The phases of a cycle as data, and the values that they return. ``agent.cycle`` calls the phases.
 
-The values are frozen. Where a phase raised, its value and those of the phases behind it are missing. ``account_of``
-makes one account from them; the report is made from that.
+The values are frozen, except for two records in ``Planned`` that later phases go on writing: ``made`` and ``policies``.
+Where a phase raised, its value and those of the phases behind it are missing. ``account_of`` makes one account from
+them; the report is made from that.
 """
 
 from __future__ import annotations

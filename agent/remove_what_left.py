@@ -1,4 +1,7 @@
-"""The phase ``remove_what_left``: the agent removes what has left Git, on the trial of the commit that it left with."""
+"""The phase ``remove_what_left``: the agent removes what has left Git, that is, what no deploy wants any more.
+
+The removal is on trial like a change: if it does harm, the host goes back, and has the things again.
+"""
 
 from __future__ import annotations
 

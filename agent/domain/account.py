@@ -33,10 +33,12 @@ _HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
 
 
 class Trigger(StrEnum):
-    """The source of a cycle: the clock or a person. If it is a person, no deploy waits for the end of its backoff."""
+    """The source of a cycle. It decides whether deploys that failed wait for the end of their backoff."""
 
     CLOCK = "clock"
+    """The daemon, whatever made it start a cycle, `hostwright trigger` too; and `hostwright cycle`. Deploys wait."""
     PERSON = "person"
+    """`hostwright apply`. No deploy waits."""
 
 
 class Milestone(StrEnum):

@@ -7,6 +7,9 @@ deploys:
 - those whose files such a unit reads: only that unit puts them into force;
 - those whose checks look at the unit or at the file;
 - those that need one of all these.
+
+``Made`` keeps what a cycle has changed so far, ``reach`` names the deploys, and ``told_of`` the units to tell of a
+removal.
 """
 
 from __future__ import annotations
@@ -39,8 +42,9 @@ class Made:
         self._foreseen = frozenset((change.deploy, change.resource) for change in plan.changes)
 
     def there(self, deploy: DesiredDeploy, wanted: Iterable[WantedChange], before: AppliedDeploy | None) -> None:
-        """Add the resources of ``deploy`` that Git has changed since ``before`` and that are no longer ``wanted``: this
-        attempt has made them so, or one that was cut off."""
+        """Add the changes of Git that are on the host already: the resources of ``deploy`` whose digest differs from
+        ``before``, and of which no change is ``wanted``. This attempt made them, or an earlier one that was cut
+        off."""
         pending = {change.resource for change in wanted}
         moved = (
             resource.key
@@ -65,6 +69,7 @@ class Made:
             self._units.update(dict.fromkeys((f"unit:{unit}" for unit in reloads.get(key, ())), key))
 
     def holds(self, key: str) -> bool:
+        """True if the resource ``key`` is among the changes."""
         return key in self._changes
 
     def sets_off(self, resource: Resource) -> str:
