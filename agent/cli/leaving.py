@@ -1,4 +1,5 @@
-"""The removal of a host at a desk when it leaves: of its report on the status branch, and of its files in the clone."""
+"""A host taken out of its fleet, at a desk: its report and requests go from the status branch, its files from the
+clone."""
 
 from __future__ import annotations
 

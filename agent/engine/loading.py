@@ -33,7 +33,7 @@ class _Arguing:
 
 
 def _arguing(pop: Callable[..., Any]) -> Callable[..., Any]:
-    """pyinfra's ``pop_global_arguments``, quicker."""
+    """``pop``, pyinfra's ``pop_global_arguments``, for a host whose data are merged once."""
 
     def popped(state: Any, host: Any, kwargs: dict[str, Any]) -> Any:
         return pop(state, _Arguing(host), kwargs)
@@ -42,8 +42,8 @@ def _arguing(pop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _arguing_for_facts(pop: Callable[..., Any]) -> Callable[..., Any]:
-    """pyinfra's ``pop_global_arguments`` for facts, quicker: a fact that an operation gives no arguments of its own is
-    asked with those of the operation, which come out the same each time."""
+    """``pop``, pyinfra's ``pop_global_arguments``, with the last result kept. Most facts are asked with the arguments
+    of their operation; then the result is the same each time."""
     quicker = _arguing(pop)
     last: list[Any] = [None, None]
 

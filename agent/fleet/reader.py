@@ -35,7 +35,8 @@ TOTAL_LIMIT = 512 * 1024 * 1024
 
 
 def found_on(branch: Branch, commit: str | None) -> tuple[RawDocument, ...]:
-    """Every report of a commit that is in the cache, sorted by path. Raises only what ``Branch`` raises."""
+    """The reports in ``commit`` of the branch, sorted by path. The commit was fetched before. Raises only what
+    ``Branch`` raises."""
     files = {file.path: file for file in branch.files(commit, HOSTS)}
     return read_documents(branch, files, documents(files), REPORT_LIMIT)
 

@@ -20,7 +20,7 @@ from agent.pinning.python import pin_python, require_named_index
 from agent.system.download import OnProgress
 
 OF_HOSTS = f"{AGENT}[host]"
-"""The agent with the libraries that only a managed host needs."""
+"""The agent's name with the extra ``host``, for uv in place of ``AGENT``: managed hosts need the libraries of it."""
 
 _LookUp = Callable[..., Lock]
 

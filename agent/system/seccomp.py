@@ -158,10 +158,12 @@ def _rule(number: int, verdict: Sequence[bytes]) -> list[bytes]:
 
 
 def _load(argument: int) -> bytes:
+    """The instruction that loads an argument of the call, by its position from 0."""
     return _instruction(_LOAD, _ARGUMENTS + 8 * argument)
 
 
 def _either(argument: int, value: int, *, then: bytes) -> list[bytes]:
+    """Instructions that run ``then`` if the argument is ``value``, and otherwise go on behind it."""
     return [_load(argument), _instruction(_EQUAL, value, if_not=1), then]
 
 
@@ -181,7 +183,8 @@ def _unless(argument: int, values: Collection[int]) -> list[bytes]:
 
 
 def _stream(argument: int) -> list[bytes]:
-    """Instructions that refuse the call unless the argument is the type of a stream socket, with any flags."""
+    """Instructions that allow the call if the argument is the type of a stream socket, with any flags, and else refuse
+    it."""
     return [
         _load(argument),
         _instruction(_AND, _SOCK_TYPE),

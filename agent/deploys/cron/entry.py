@@ -32,7 +32,7 @@ def path_of(name: str) -> str:
 
 
 class CronEntry(File):
-    """States and images are those of the job's file."""
+    """The kind ``cron``. It looks at a job's file, and removes and restores it, as ``File`` does."""
 
     def path(self, name: str) -> str:
         return path_of(name)
@@ -74,6 +74,7 @@ def _exists(user: str) -> bool:
 
 
 def _nobody(user: str) -> DeployError:
+    """The error for a job whose user does not exist."""
     return DeployError(
         f"user {user} does not exist, who should run it",
         hint="create it with an earlier `users` deploy, or correct the name",

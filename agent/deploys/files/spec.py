@@ -83,7 +83,7 @@ class FilesSpec(Spec):
 
 
 class _Items:
-    """The way from entries to items, which gathers all complaints."""
+    """A builder of items from entries. It gathers all complaints before it raises them."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources

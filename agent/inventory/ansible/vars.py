@@ -93,6 +93,8 @@ class VarsFiles:
                 complaints.add(self._source.position(f"{self._folder}/{path}"), (), *said)
 
     def _stem(self, name: str) -> str | None:
+        """The file or folder about ``name`` that is read: the first of those with no extension, .yml, .yaml or .json.
+        None without one."""
         return next((stem for stem in (name, *(name + end for end in _EXTENSIONS)) if stem in self._below), None)
 
     def _files(self, name: str) -> Iterator[str]:
