@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from agent.errors import InventoryError
+from agent.inventory.ansible.hosts_ini import read_ini
 from agent.inventory.ansible.ranges import expand
+from agent.inventory.complaint import Complaints
 from tests.inventory.samples import Repo
 
 
@@ -161,3 +165,18 @@ def test_what_is_no_pattern_is_refused(repo: Repo, pattern: str) -> None:
 
 def test_an_implicit_localhost_does_not_exist(repo: Repo) -> None:
     assert repo.load().inventory.match("localhost") == ()
+
+
+def _memory_for(groups: int) -> int:
+    """The bytes that an inventory takes at most while it is read, where each of so many groups is inside the last."""
+    text = "".join(f"[g{number}:children]\ng{number + 1}\n" for number in range(groups)) + f"[g{groups}]\nweb1\n"
+    tracemalloc.start()
+    try:
+        assert len(read_ini(text.encode(), "hosts", Complaints()).lineage("web1")) == groups + 1
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_groups_inside_of_groups_take_memory_by_their_number_and_not_by_its_square() -> None:
+    assert _memory_for(600) < 8 * _memory_for(150)

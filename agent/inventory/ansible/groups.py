@@ -49,7 +49,6 @@ class HostGroups:
     def __init__(self, file: str) -> None:
         self.groups: dict[str, HostGroup] = {}
         self.hosts: dict[str, Host] = {}
-        self._lineages: dict[str, frozenset[str]] = {}
         self._depths: dict[str, int] = {}
         for name in (ALL, UNGROUPED):
             self.add_group(name, Position(file))
@@ -89,7 +88,7 @@ class HostGroups:
 
     def lineage(self, host: str) -> tuple[HostGroup, ...]:
         """All groups of ``host`` but ``all``, in the order in which their variables override each other."""
-        names = {name for group in self.hosts[host].groups for name in (group, *self._lineages[group])} - {ALL}
+        names = {name for group in self.hosts[host].groups for name in (group, *self._ancestors(group))} - {ALL}
         return tuple(sorted((self.groups[name] for name in names), key=self._rank))
 
     def members(self, group: str) -> tuple[str, ...]:
@@ -108,11 +107,10 @@ class HostGroups:
         return self._depths[group.name], group.priority, group.name
 
     def _measure(self) -> None:
-        """Compute the ancestors and the depth of every group. Parents come before children."""
+        """Compute the depth of every group. Parents come before children."""
         for name in TopologicalSorter({group.name: group.parents for group in self.groups.values()}).static_order():
             parents = self.groups[name].parents
             self._depths[name] = max((self._depths[parent] + 1 for parent in parents), default=0)
-            self._lineages[name] = frozenset(parents).union(*(self._lineages[parent] for parent in parents))
 
     def _ancestors(self, name: str) -> set[str]:
         found: set[str] = set()
