@@ -1,5 +1,6 @@
 """Updates of the agent. A cycle builds the pinned version and lets it check itself; it switches to that version at its
-very end. The new version is kept once a cycle of its own has gone well."""
+very end. The new version is kept once a cycle of its own has gone well. Until then it is on trial, and the version
+before may come back. (The trial of a change in Git, ``domain.trial``, is another thing.)"""
 
 from __future__ import annotations
 
@@ -49,6 +50,8 @@ def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
 
 
 def _try(parts: Parts, account: Account, update: Update | None) -> bool:
+    """Build the pinned version, put it on trial, and switch to it. Return True if it switched. Raises HostwrightError,
+    OSError, after the failure is remembered."""
     pin, now = account.agent, parts.clock()
     if pin is None:
         return False

@@ -36,8 +36,8 @@ class KindRow(NamedTuple):
     shape: PathShape | None = None
     """None if its names are no paths."""
     also: Mapping[str, str] = MappingProxyType({})
-    """The resource's name, by the key of each file or link that is the same thing. {} at the end stands for the same
-    text in both."""
+    """By key of a file or link, the name of the resource of this kind that is the same thing. In both ``{}`` stands for
+    the same text: ``file:/etc/cron.d/hostwright-{}`` is ``cron:{}``."""
     shared: bool = False
     """True if several deploys may want something of the same resource. Any other resource is wanted by one deploy
     alone."""

@@ -34,9 +34,11 @@ _NUMBER = re.compile(r"\d+")
 
 
 def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
-    """True if every failure of this deploy may pass by itself. ``runs``: True for the key of a resource that runs, such
-    as a unit. Its failures never count as passing: a program that does not start often complains about the network (an
-    address in use, an upstream without a name), and all the same the commit is to blame."""
+    """True if every failure of this deploy may end by itself. (This has nothing to do with checks that pass.)
+
+    ``runs``: True for the key of a resource that runs, such as a unit. Its failures never count as passing: a program
+    that does not start often complains about the network (an address in use, an upstream without a name), and all the
+    same the commit is to blame."""
     failed = [result for result in outcome.results if not result.succeeded]
     if not failed:
         return _PASSING.search(outcome.error) is not None

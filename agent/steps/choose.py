@@ -53,12 +53,13 @@ def choose(
 ) -> Target | None:
     """The target: ``candidate``, or if something holds it ``current``, the state aimed at before.
 
-    None without either, and for a bad candidate without ``current``. Without ``current`` no other hold keeps the host
-    from the candidate.
+    ``candidate``: None if the newest commit cannot be used (the cycle has said why). ``current``: None if there is no
+    state to stay on. ``pinned``: the reason why the candidate is not the newest commit, but one that a person named.
 
-    ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the digest of
-    ``current`` is adopted at once, whatever holds: nothing on the host changes by it. ``pinned``: the reason why the
-    candidate is not the newest commit, but one that a person named.
+    - A bad candidate is never the target. Return None then if there is no ``current``.
+    - A window or a suspension holds a candidate only if there is a ``current``, and if their digests differ: a
+      candidate with the same digest changes nothing on the host.
+    - Return None if there is neither.
     """
     if candidate is None:
         return None if current is None else Target(current, suspension=suspension, gate=gate)

@@ -102,6 +102,10 @@ def _remembered(
     before: AppliedDeploy | None,
     at_its_turn: DeployPlan | None,
 ) -> AppliedDeploy | None:
+    """The memory of one deploy after this cycle: a new one if it is in sync or ended well, else ``before``.
+
+    ``planned``: its plan after all deploys. ``at_its_turn``: its plan just before it was applied; None if it had no
+    turn."""
     # Their secret came after the deploy's turn: what is wanted with it now was not tried.
     late = _waiting(at_its_turn) & {change.resource for change in planned.possible} if at_its_turn else set()
     waiting = _waiting(planned) | late

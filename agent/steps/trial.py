@@ -63,8 +63,8 @@ def begin_trial(
     now: int,
     again: bool = False,
 ) -> Trial:
-    """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. A trial that was cut off is not
-    begun anew: what holds by then may be the change's own doing."""
+    """A new trial of the changes that ``permitted`` intends; with ``again``, of all its changes. Do not begin one anew
+    for a change that was cut off: the health of the host may be that change's doing by then."""
     health = source.health()
     return Trial(
         state.digest,

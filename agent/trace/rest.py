@@ -58,6 +58,7 @@ class Rest:
         self.checks = checks or []
 
     def holds(self) -> bool:
+        """True as long as the rest is not over."""
         return time.time() < self.until
 
     @property
