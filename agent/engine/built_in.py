@@ -87,7 +87,7 @@ def _part_to_look_at(order: Order) -> tuple[str, Mapping[str, JSON] | None] | No
     trace, changed = renewed
     if not changed and not earlier.wanted:
         return trace, None
-    narrow = getattr(_module(order), "narrow", None)
+    narrow = getattr(_module(order), "narrow", None)  # optional; without it the whole deploy is looked at again
     arguments = narrow(order.arguments, changed, earlier.wanted) if narrow is not None else None
     return None if arguments is None else (trace, arguments)
 

@@ -1,4 +1,5 @@
-"""accept: turns the newest trusted commit into what this host takes as new."""
+"""accept: turns the newest trusted commit into the rule for those behind it: what may vouch for a new commit, itself or
+a tag, and which branch it has to name."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from agent.system.git import Mirror
 
 
 def accepted(mirror: Mirror, inventory: str, remembered: Accept, since: str | None) -> Accept:
-    """Return what this host accepts as new: what fleet.yaml of the commit ``since`` says.
+    """Return the rule in fleet.yaml (``trust:``) of the commit ``since``.
 
-    Without ``since`` or ``inventory`` that is the default, commits. Return ``remembered`` if the mirror has no such
-    commit, or its fleet.yaml cannot be read.
+    Return the default rule, any signed commit, without ``since`` or ``inventory``. Return ``remembered`` if the mirror
+    has no such commit, or its fleet.yaml cannot be read.
     """
     if since is None or not inventory:
         return Accept()
