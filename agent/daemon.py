@@ -166,7 +166,7 @@ class Daemon:
         self.rest = said if said is not None else self.rest.over
         self.scheduler.clear()
         self._end_watch()
-        if self.rest.holds():
+        if self.rest.is_current():
             self._every(self.rest.drift_s, self._check)
             self._every(self.rest.fetch_s, lambda: self._ask_beside(REMOTE, self.rest.ask))
             self._every(min(self.rest.plan_s, self.rest.until - int(time.time())), self._ask)
@@ -187,7 +187,7 @@ class Daemon:
         if self.cycle is not None or self.due:
             return
         said = read(self.paths.rest)
-        if said is None or not said.holds():
+        if said is None or not said.is_current():
             self.due = True
             return
         if self.watch is not None:

@@ -186,7 +186,7 @@ def accepted_behind(parts: Parts, since: str | None) -> Accept:
 def known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
     """The hold on a state that did harm or is in doubt; None for any other."""
     found = parts.memory.bad().get(candidate.state.digest) if candidate is not None else None
-    return found.hold if found is not None and found.holds(parts.clock()) else None
+    return found.hold if found is not None and found.is_current(parts.clock()) else None
 
 
 def _begun(parts: Parts) -> Trial | None:

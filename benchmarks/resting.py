@@ -39,7 +39,7 @@ from agent.host.paths import Paths
 from agent.trace.glance import Glance
 from agent.trace.rest import lines, read
 rest, glance = Paths().rest, Glance()
-def look(): return len(glance.differing(rest, 20)) if read(rest).holds() else 1
+def look(): return len(glance.differing(rest, 20)) if read(rest).is_current() else 1
 def resident_kb(): return int(open("/proc/self/status").read().split("VmRSS:")[1].split()[0])
 found, before = look(), resident_kb()
 found += sum(look() for _ in range(int(sys.argv[1])))

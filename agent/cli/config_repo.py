@@ -33,7 +33,7 @@ class ConfigRepo:
             here = Path.cwd()
         except FileNotFoundError as error:
             raise UsageError("the folder that you are in is gone", hint="cd to another one or say --repo") from error
-        return next((folder for folder in (here, *here.parents) if _holds_inventories(folder)), here)
+        return next((folder for folder in (here, *here.parents) if _contains_inventories(folder)), here)
 
     def inventories(self, begin: str = BEGIN) -> list[str]:
         """The inventory that is named, else all. Raises UsageError if there is none, with ``begin`` in its hint."""
@@ -54,12 +54,12 @@ class ConfigRepo:
 
 def inventory_names(root: Path) -> list[str]:
     """The inventories of ``root``, sorted; none if this user may not look into it."""
-    if not _holds_inventories(root):
+    if not _contains_inventories(root):
         return []
     return sorted(entry.name for entry in (root / INVENTORIES).iterdir() if entry.is_dir())
 
 
-def _holds_inventories(folder: Path) -> bool:
+def _contains_inventories(folder: Path) -> bool:
     try:
         return (folder / INVENTORIES).is_dir()
     except PermissionError:  # after `sudo -u` or `su` the current folder may belong to somebody else

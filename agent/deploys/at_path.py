@@ -125,13 +125,13 @@ def leads_into(target: str | None, place: str) -> bool:
     return target is not None and target.startswith(f"{place}/")
 
 
-def holds_only_links(parent: int, name: str, place: str, depth: int = _DEPTH_LIMIT) -> bool:
+def contains_only_links(parent: int, name: str, place: str, depth: int = _DEPTH_LIMIT) -> bool:
     """True for a folder that holds only links into ``place``, and folders that do. Raises OSError."""
     with readable(parent, name) as folder:
         for inner in names(folder):
             found = look(folder, inner, read=False)
             if found.type == stat.S_IFDIR:
-                if not depth or not holds_only_links(folder, inner, place, depth - 1):
+                if not depth or not contains_only_links(folder, inner, place, depth - 1):
                     return False
             elif not leads_into(found.target, place):
                 return False

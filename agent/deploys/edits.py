@@ -114,7 +114,7 @@ class BlockEdit(Edit):
 _MARKER = re.compile(r" (BEGIN|END) hostwright \S")
 
 
-def holds_marker(text: str | None) -> bool:
+def contains_marker(text: str | None) -> bool:
     """True if a line of ``text`` is, or could be taken for, a marker of a block. In a block it would end that block
     early, and the lines behind it would be written once more at each change."""
     return text is not None and _MARKER.search(text) is not None

@@ -12,7 +12,7 @@ from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake, Path
-from agent.domain.sealed import before_sealed, holds_sealed, is_sealed
+from agent.domain.sealed import before_sealed, contains_sealed, is_sealed
 from agent.domain.tree import blob_id
 
 FILE_MODE = 0o644
@@ -144,7 +144,7 @@ def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600
             problem = f"a line of {item.path} that is to be absent is named by a secret"
             remedy = "leave `line` out, and `match` what stands before the secret"
         raise Mistake(problem, remedy, path)
-    if holds_sealed((item.target, item.match, item.part, item.validate)):
+    if contains_sealed((item.target, item.match, item.part, item.validate)):
         raise Mistake(f"a secret can only be content, and this is none of {item.path}", "take it out", path)
     if item.secret and item.kind == "file" and (item.mode is None or item.mode & 0o007):
         raise Mistake(f"{item.path} holds a secret, and everybody could read it", remedy, path)
@@ -153,7 +153,7 @@ def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600
 def _is_found_without_secret(item: Item) -> bool:
     """False for a line that its pattern finds, if at all, by the token of a secret. The secret's value is not known
     here, and changes."""
-    if holds_sealed((item.match, item.part)):
+    if contains_sealed((item.match, item.part)):
         return False
     known = item.match is None or not is_sealed(item.text)
     return known or re.search(f"{item.match}", before_sealed(f"{item.text}")) is not None

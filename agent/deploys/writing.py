@@ -175,8 +175,8 @@ def forget_backup(parent: int, name: str) -> None:
 
 
 def remove_links(parent: int, name: str, place: str) -> None:
-    """Remove all links into ``place`` from a folder that ``holds_only_links``, and its folders. Raises OSError if one
-    of these holds something else by now."""
+    """Remove all links into ``place`` from a folder that ``contains_only_links``, and its folders. Raises OSError if
+    one of these holds something else by now."""
     with readable(parent, name) as folder:
         for inner in names(folder):
             found = look(folder, inner, read=False)

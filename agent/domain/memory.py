@@ -228,7 +228,7 @@ class Pinned:
     since: int
     until: int | None = None
 
-    def holds(self, now: int) -> bool:
+    def is_current(self, now: int) -> bool:
         return self.until is None or now < self.until
 
 
@@ -272,5 +272,5 @@ class Suspension:
     since: int
     until: int | None = None
 
-    def holds(self, now: int) -> bool:
+    def is_current(self, now: int) -> bool:
         return self.until is None or now < self.until

@@ -51,19 +51,19 @@ def before_sealed(text: str) -> str:
     return text.partition(OPEN)[0]
 
 
-def holds_sealed(value: object) -> bool:
+def contains_sealed(value: object) -> bool:
     """True if ``value`` holds a token anywhere, also in a key."""
     if isinstance(value, str):
         return OPEN in value
     if isinstance(value, Mapping):
-        return any(OPEN in f"{key}" or holds_sealed(item) for key, item in value.items())
-    return isinstance(value, (list, tuple)) and any(map(holds_sealed, value))
+        return any(OPEN in f"{key}" or contains_sealed(item) for key, item in value.items())
+    return isinstance(value, (list, tuple)) and any(map(contains_sealed, value))
 
 
 def sealed_at(value: object) -> tuple[str, ...] | None:
     """The keys that lead to the first token in ``value``: to its text, to the list around it, or to the mapping that
     has it in a key. None without a token."""
-    if not holds_sealed(value):
+    if not contains_sealed(value):
         return None
     for key, part in value.items() if isinstance(value, Mapping) else ():
         if (inside := sealed_at(part)) is not None:

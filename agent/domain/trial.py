@@ -61,14 +61,14 @@ class Bad:
     forlorn: bool = False
     """True if the agent or the host went down with it each time: it stays bad, also if going back does not help."""
 
-    def holds(self, now: int) -> bool:
+    def is_current(self, now: int) -> bool:
         """True as long as the host may not aim at it. A doubt that would last longer than any can no longer counts: the
         clock was wrong then, and has been put right since."""
         return self.until is None or 0 < self.until - now <= LONGEST_BACKOFF_S
 
     @property
     def hold(self) -> Hold:
-        """The hold on the commit, for as long as ``holds`` is True."""
+        """The hold on the commit, for as long as ``is_current`` is True."""
         if self.until is None:
             return Hold(HoldKind.BAD, f"commit {self.commit[:12]} was taken back: {self.reason}")
         return Hold(

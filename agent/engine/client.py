@@ -24,7 +24,7 @@ from agent.domain.codec import to_plain
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import DeployPlan, Hold, Plan
-from agent.domain.sealed import holds_sealed
+from agent.domain.sealed import contains_sealed
 from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.preloaded import Preloaded
@@ -235,7 +235,7 @@ class Engine:
             arguments, waiting = passwords_apart(arguments, lambda account: self.unseal(account, root))
         elif deploy.secrets:
             arguments = self.unseal(arguments, root)
-        if holds_sealed(data):
+        if contains_sealed(data):
             data = self.unseal(data, root)
         own = str(self.repositories / deploy.repository.tree) if deploy.repository else None
         look = None

@@ -200,7 +200,7 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
         meta = data.operation_meta
         assert isinstance(meta, DryRunMeta)
         # Not by will_change, which in an interrupted deploy is true for every operation.
-        meta.expected = bool(meta._maybe_is_change) and _condition_holds(data)
+        meta.expected = bool(meta._maybe_is_change) and _condition_is_met(data)
         corrections, diff = _look(state, data, log) if meta.expected else ([], None)
         changes = tuple(correction.change for correction in corrections)
         if meta.expected and not changes:
@@ -209,7 +209,7 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
     return tuple(found)
 
 
-def _condition_holds(data: StateOperationHostData) -> bool:
+def _condition_is_met(data: StateOperationHostData) -> bool:
     conditions = data.global_arguments.get("_if")
     asked: list[Callable[[], bool]] = (
         conditions if isinstance(conditions, list) else [conditions] if callable(conditions) else []
@@ -217,7 +217,7 @@ def _condition_holds(data: StateOperationHostData) -> bool:
     try:
         return all(condition() for condition in asked)
     except Exception:
-        # It needs something that exists only after a run, such as an operation's output: then it may well hold.
+        # It needs something that exists only after a run, such as an operation's output: then it may well be met.
         return True
 
 

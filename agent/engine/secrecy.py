@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.domain.outcome import OperationResult
 from agent.domain.plan import Hold, HoldKind, WantedChange
-from agent.domain.sealed import holds_sealed
+from agent.domain.sealed import contains_sealed
 from agent.engine.protocol import Done, FoundDeploy, Message, Operated, Started
 from agent.system import mask
 from agent.trace.answers import unescaped, unsigned
@@ -32,7 +32,7 @@ class Lacking(Exception):
 def nothing_sealed(value: Any, root: Path) -> Any:
     """``value``. Raises Lacking where a part of it is sealed."""
     del root
-    if holds_sealed(value):
+    if contains_sealed(value):
         raise Lacking("nobody here can read secrets")
     return value
 
@@ -99,4 +99,4 @@ def _is_private(line: str) -> bool:
     numbers and facts that the host shows to all its users, and could hold a short value by chance."""
     _, _, asked = line.encode("latin-1", errors="replace").partition(b"\t")
     subject, _, _ = asked.rpartition(b"\t")
-    return mask.holds_value(unescaped(subject).decode(errors="surrogateescape"))
+    return mask.contains_value(unescaped(subject).decode(errors="surrogateescape"))

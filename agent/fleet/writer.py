@@ -136,7 +136,7 @@ class StatusBranch:
         def attempt(branch: Branch) -> str:
             nonlocal seen
             believed, seen = seen, None
-            if believed is not None and branch.holds(believed):
+            if believed is not None and branch.is_at(believed):
                 # If the branch was deleted since, the server refuses a commit on its old tip, in any words.
                 with suppress(ReportError):
                     return push(branch, believed)

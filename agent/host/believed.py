@@ -27,7 +27,7 @@ def is_believed(folder: Path) -> bool:
         return False
 
 
-def holds(folder: Path, compare: Callable[[], bool]) -> bool:
+def is_intact(folder: Path, compare: Callable[[], bool]) -> bool:
     """True if ``folder`` holds what it should: if it is believed, or ``compare``, which reads it, returns True.
 
     A folder that ``compare`` found right is believed from then on, if it had not changed for two seconds, and its

@@ -14,7 +14,7 @@ from pathlib import Path
 from agent.domain.commit import TrustedCommit
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
-from agent.host.believed import SEEN, holds, is_believed
+from agent.host.believed import SEEN, is_believed, is_intact
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
@@ -65,7 +65,7 @@ class Exports:
                 discard(entry)
 
     def _ensure(self, sha: str, target: Path) -> None:
-        if holds(target, lambda: self._holds(sha, target)):
+        if is_intact(target, lambda: self._matches(sha, target)):
             return
         make_private_folder(self._folder)
         if os.path.lexists(target):
@@ -73,7 +73,7 @@ class Exports:
             discard(target)
         self._mirror.export(sha, target)
 
-    def _holds(self, sha: str, target: Path) -> bool:
+    def _matches(self, sha: str, target: Path) -> bool:
         """True if the folder holds each file of the commit with its content, and no other file. Links are not
         followed."""
         if misplaced_folder(target) or not target.is_dir():

@@ -21,7 +21,7 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Tree, tree_digest
 from agent.errors import HostwrightError, InventoryError, TrustError
-from agent.host.believed import SEEN, holds
+from agent.host.believed import SEEN, is_intact
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, make_private_folder
@@ -53,7 +53,7 @@ class Repositories:
         be fetched, SourceError if fetching fails, TrustError (kind ``pin-mismatch``) if other files came."""
         if pin.tree not in self._checked:
             folder = self._folder / pin.tree
-            if not holds(folder, partial(_holds, folder, pin.tree)):
+            if not is_intact(folder, partial(_matches, folder, pin.tree)):
                 self._fetch(pin, folder)
             self._checked[pin.tree] = FolderTree(folder)
         return self._checked[pin.tree]
@@ -71,7 +71,7 @@ class Repositories:
             left_out = tree.left_out(outward=True)[:LEFT_OUT_MOST]
             pin = RepositoryPin(address.url, address.ref, commit, tree_digest(tree), left_out)
             folder = self._folder / pin.tree
-            if not _holds(folder, pin.tree):
+            if not _matches(folder, pin.tree):
                 _discard(folder)
                 mirror.export(commit, folder, outward=True)
         return pin
@@ -128,7 +128,7 @@ class Repositories:
         return self._access, remote
 
 
-def _holds(folder: Path, digest: str) -> bool:
+def _matches(folder: Path, digest: str) -> bool:
     """True if the files below ``folder`` have this digest; False also if one cannot be read."""
     try:
         return not misplaced_folder(folder) and folder.is_dir() and tree_digest(FolderTree(folder)) == digest

@@ -51,7 +51,7 @@ class Memory:
     def suspension(self, now: int) -> Suspension | None:
         """The suspension that a person set with ``hostwright suspend``; None without one, or if its time is over."""
         suspension = self._read(Suspension)
-        return suspension if suspension is not None and suspension.holds(now) else None
+        return suspension if suspension is not None and suspension.is_current(now) else None
 
     def sightings(self) -> Sightings | None:
         """The commits seen on branches that are not followed; None if none were ever written down, or they were
@@ -61,7 +61,7 @@ class Memory:
     def pinned(self, now: int) -> Pinned | None:
         """The commit that a person said to stay on; None without one, or if its time is over."""
         pinned = self._read(Pinned)
-        return pinned if pinned is not None and pinned.holds(now) else None
+        return pinned if pinned is not None and pinned.is_current(now) else None
 
     def trial(self) -> Trial | None:
         """The trial of the intended change that was begun and not judged; None without one."""

@@ -84,8 +84,8 @@ def read_constants(mention: Mention, complaints: Complaints) -> Mention | None:
         return None
     return replace(
         mention,
-        spec=None if validation.holds_template(mention.arguments) else spec,
-        checks=None if validation.holds_template(mention.health) else checks,
+        spec=None if validation.contains_template(mention.arguments) else spec,
+        checks=None if validation.contains_template(mention.health) else checks,
     )
 
 

@@ -15,7 +15,7 @@ from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
 from agent.domain.fault import Path
-from agent.domain.sealed import holds_sealed
+from agent.domain.sealed import contains_sealed
 from agent.errors import InventoryError
 from agent.inventory import validation
 from agent.inventory.arguments import read_checks, read_spec
@@ -129,7 +129,7 @@ class PlayMerge:
         if checks is None:
             path = (*mention.path[:-1], "health")
             health = self._rendered(mention.health, path)
-            if holds_sealed(health):
+            if contains_sealed(health):
                 remedy = "ask for something that takes no password: checks and their answers are reported"
                 self.complaints.refuse(mention.health.position, path, "a secret cannot stand in a check", remedy)
             checks = read_checks(mention, health, self.complaints)

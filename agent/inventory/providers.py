@@ -29,7 +29,7 @@ def _server(written: str) -> str:
         (parts.path.strip("/") or parts.query or parts.fragment, "something stands behind the host and port"),
         (parts.scheme != "https" and not (parts.scheme == "http" and is_local(written)), "it is without TLS"),
     )
-    if why := next((why for holds, why in wrongs if holds), None):
+    if why := next((why for is_wrong, why in wrongs if is_wrong), None):
         host = parts.netloc.rpartition("@")[2]
         raise Mistake(f"{written!r} is no server to be trusted: {why}", f"write https://{host or 'HOST'}")
     return written.rstrip("/")

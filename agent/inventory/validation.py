@@ -65,7 +65,7 @@ def complain(
     for index, (entry, found) in enumerate(zip(entries, places, strict=True)):
         if _is_echo(entry["type"], found, places[:index] + places[index + 1 :]):
             continue
-        if not rendered and entry["type"] != "extra_forbidden" and holds_template(at(node, found)):
+        if not rendered and entry["type"] != "extra_forbidden" and contains_template(at(node, found)):
             continue
         shown = found[:-1] if entry["type"] == "extra_forbidden" else found
         for fault in _words(entry, model, (*path, *shown)):
@@ -133,12 +133,12 @@ def is_template(node: Node) -> bool:
     return isinstance(node, Scalar) and isinstance(node.value, str) and _TEMPLATE.search(node.value) is not None
 
 
-def holds_template(node: Node) -> bool:
+def contains_template(node: Node) -> bool:
     """True if any value in ``node`` is a template."""
     if isinstance(node, List):
-        return any(holds_template(item) for item in node.items)
+        return any(contains_template(item) for item in node.items)
     if isinstance(node, Map):
-        return any(holds_template(item) for item in node.values.values())
+        return any(contains_template(item) for item in node.values.values())
     return is_template(node)
 
 

@@ -37,7 +37,7 @@ def suspension(local: Suspension | None, terms: HostTerms | None, now: int) -> H
     if local is not None:
         return Hold(HoldKind.SUSPENDED, f"{HERE}: {local.reason}", local.until)
     for entry in terms.suspensions if terms is not None else ():
-        if entry.holds(now):
+        if entry.is_current(now):
             return Hold(HoldKind.SUSPENDED, f"suspended by fleet.yaml: {entry.reason}", entry.until)
     return None
 

@@ -68,7 +68,7 @@ class Made:
                 self._paths.setdefault(path, key)
             self._units.update(dict.fromkeys((f"unit:{unit}" for unit in reloads.get(key, ())), key))
 
-    def holds(self, key: str) -> bool:
+    def contains(self, key: str) -> bool:
         """True if the resource ``key`` is among the changes."""
         return key in self._changes
 
@@ -97,7 +97,7 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
         made.add(state.deploy(change.deploy), change.wanted.owns or (change.resource,))
     every = [(deploy.name, resource) for deploy in state.deploys for resource in deploy.resources]
     readers = [(name, resource) for name, resource in every if resource.reads]
-    stirred = [(name, resource) for name, resource in readers if made.holds(resource.key) or made.sets_off(resource)]
+    stirred = [(name, resource) for name, resource in readers if made.contains(resource.key) or made.sets_off(resource)]
     names.update(name for name, _ in stirred)
     reads = [path for _, resource in stirred for path in resource.reads]
     if reads:
@@ -126,7 +126,7 @@ def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], f
 def _asks(check: Check, units: Collection[str], made: Made) -> bool:
     """True if ``check`` looks at one of these units, or at a resource that was changed."""
     asked = check.resource
-    return asked in units or f"{asked}.service" in units or made.holds(asked)
+    return asked in units or f"{asked}.service" in units or made.contains(asked)
 
 
 def _covers(places: Iterable[str], path: str) -> bool:

@@ -114,7 +114,7 @@ class Branch:
     filter: str
     deadline: float
 
-    def holds(self, commit: str) -> bool:
+    def is_at(self, commit: str) -> bool:
         """True if ``commit`` was fetched or written last."""
         with self._explained() as store:
             self._prepare(store)

@@ -57,7 +57,7 @@ def masked(text: str) -> str:
     return _words_masked(text) if ordered and not _is_long(ordered[-1]) else text
 
 
-def holds_value(text: str) -> bool:
+def contains_value(text: str) -> bool:
     """True if a value of SHORT characters or more is in ``text``."""
     return any(value in text for value in takewhile(_is_long, _longest_first()))
 

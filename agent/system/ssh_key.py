@@ -47,7 +47,7 @@ def unusable(key: Path) -> UnusableKey | None:
             "copy the whole file there again",
         ),
     )
-    return next(UnusableKey(why, remedy) for holds, why, remedy in causes if holds)
+    return next(UnusableKey(why, remedy) for applies, why, remedy in causes if applies)
 
 
 def public_half(key: Path) -> bytes:

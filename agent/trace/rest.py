@@ -57,7 +57,7 @@ class Rest:
         self.probe = probe
         self.checks = checks or []
 
-    def holds(self) -> bool:
+    def is_current(self) -> bool:
         """True as long as the rest is not over."""
         return time.time() < self.until
 

@@ -114,7 +114,7 @@ def test_a_deploy_with_a_secret_is_looked_at_again_for_its_value_may_be_another_
     values = iter(("old-value", "new-value"))
 
     def unseal(value: object, root: Path) -> object:
-        return sealed.opened(value, lambda _: next(values)) if sealed.holds_sealed(value) else value
+        return sealed.opened(value, lambda _: next(values)) if sealed.contains_sealed(value) else value
 
     engine = Engine(work=tmp_path / "work", timeout_s=TIMEOUT_S, traced=True, unseal=unseal)
     (tmp_path / "key").write_text("old-value")

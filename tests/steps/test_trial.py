@@ -158,6 +158,10 @@ def test_a_trial_remembers_what_held_before_it() -> None:
 
 def test_a_doubt_doubles_up_to_half_an_hour_and_ends() -> None:
     first = Bad("d" * 64, "c" * 40, NOW, "why").in_doubt(NOW)
-    assert (first.until, first.holds(NOW), first.holds(NOW + FIRST_DOUBT_S)) == (NOW + FIRST_DOUBT_S, True, False)
+    assert (first.until, first.is_current(NOW), first.is_current(NOW + FIRST_DOUBT_S)) == (
+        NOW + FIRST_DOUBT_S,
+        True,
+        False,
+    )
     assert replace(first, times=9).in_doubt(NOW).until == NOW + LONGEST_BACKOFF_S
-    assert Bad("d" * 64, "c" * 40, NOW, "why").holds(NOW + 10 * LONGEST_BACKOFF_S)
+    assert Bad("d" * 64, "c" * 40, NOW, "why").is_current(NOW + 10 * LONGEST_BACKOFF_S)

@@ -17,7 +17,7 @@ from agent.cli.invocation import EXISTING_FILE, EXISTING_FOLDER, FILE, CliComman
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended.document import boot_of, show_document
-from agent.cli.unattended.first_boot import holds_agent
+from agent.cli.unattended.first_boot import contains_agent
 from agent.cli.unattended.formats import FORMATS
 from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
 from agent.domain.layout import INVENTORIES
@@ -87,7 +87,7 @@ def enroll(
         _see_to_host(output, desk, name, group, commit=commit)
         following = _following(desk, remote=remote, branch=branch, trust=trust)
         given_keys = {"deploy_key": deploy_key, "status_key": status_key}
-        embedded = index is None and not holds_agent(desk.tree)
+        embedded = index is None and not contains_agent(desk.tree)
         boot = boot_of(name, following, given_keys, desk, index=index, embedded=embedded)
         return show_document(output, boot, form, written_to)
     if name is not None:

@@ -113,7 +113,7 @@ def first_boot(
     return FirstBoot(host, code, tuple(placed), bool(keys), embedded, signed=following.signers is not None)
 
 
-def holds_agent(tree: Tree) -> bool:
+def contains_agent(tree: Tree) -> bool:
     """True if the config repo ``tree`` holds the agent, where bootstrap.sh finds it."""
     return None not in (tree.entry("agent/__init__.py"), tree.entry("requirements.txt"))
 

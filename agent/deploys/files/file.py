@@ -62,7 +62,7 @@ class File(Whole):
     def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
         if found.type == stat.S_IFREG:
             changes = self.attribute_changes(item, found, owner)
-            if not _holds(item, found):
+            if not _is_content_as_wanted(item, found):
                 changes.insert(0, "write content")
             elif not changes:
                 return None
@@ -81,7 +81,7 @@ class File(Whole):
             why = f"{item.path}: somebody moves the folders on the way to it"  # the way was closed when it was planned
             raise UnsafePath(why, hint="the next cycle tries again")
         attributes = owner.attributes(item.path, self.wanted_mode(item), giving(item, found))
-        if _holds(item, found) and _is_ours_alone(found):
+        if _is_content_as_wanted(item, found) and _is_ours_alone(found):
             set_attributes(at.parent, at.name, attributes, batch=at.batch)
             return ""
         approve = approval(at, item, attributes.mode)
@@ -106,7 +106,7 @@ class File(Whole):
             raise DeployError(f"{at.path}: what was there was not kept: the file was too large")
 
 
-def _holds(item: Item, found: AtPath) -> bool:
+def _is_content_as_wanted(item: Item, found: AtPath) -> bool:
     """True if the content is as wanted."""
     if found.content is None:
         return False

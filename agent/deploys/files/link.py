@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import replace
 
-from agent.deploys.at_path import AtPath, holds_only_links
+from agent.deploys.at_path import AtPath, contains_only_links
 from agent.deploys.files.path_kind import Whole, in_the_way, is_private
 from agent.deploys.items import Item
 from agent.deploys.kind import ResourceState
@@ -21,7 +21,7 @@ class Link(Whole):
     def find(self, at: OpenPlace, item: Item) -> AtPath:
         found = at.look()
         if found.type == stat.S_IFDIR and item.links_into is not None:
-            return replace(found, empty=holds_only_links(at.parent, at.name, item.links_into))
+            return replace(found, empty=contains_only_links(at.parent, at.name, item.links_into))
         return found
 
     def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:

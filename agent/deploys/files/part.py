@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys.at_path import AtPath
-from agent.deploys.edits import REPLACING, BlockEdit, Edit, LineEdit, holds_marker, split
+from agent.deploys.edits import REPLACING, BlockEdit, Edit, LineEdit, contains_marker, split
 from agent.deploys.files.path_kind import PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
 from agent.deploys.kind import ResourceState, state_before
@@ -201,7 +201,7 @@ def _look(place: Place | None) -> AtPath:
 
 def _why_not(item: Item, found: AtPath) -> str:
     """The reason why the part, or a secret in it, may not be written there; empty if it may."""
-    if holds_marker(item.text):
+    if contains_marker(item.text):
         return "a line of it is a marker of a block, BEGIN or END hostwright: leave that line out"
     if not item.secret:
         return ""

@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 
 from pydantic import ConfigDict, model_validator
 
-from agent.deploys.edits import holds_marker
+from agent.deploys.edits import contains_marker
 from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import (
     EXECUTABLE_MODE,
@@ -105,7 +105,7 @@ class _Items:
             if item.path in wholes:
                 problem = f"{item.path} is a whole file in a tree, so it has no lines or blocks to edit"
                 self._faults.append(Fault(problem, "write the line into that file", (item.path,)))
-            if holds_marker(item.text):
+            if contains_marker(item.text):
                 problem = f"a {item.kind} of {item.path} holds a marker of a block, BEGIN or END hostwright"
                 self._faults.append(Fault(problem, "leave that line out: the agent writes the markers", (item.path,)))
         private = {item.path for item in edits if item.secret}

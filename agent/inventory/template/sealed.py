@@ -161,7 +161,7 @@ def _guarded_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
             args = tuple(map(listed, args))
             named = {key: listed(value) for key, value in named.items()}
         values = (*args[given:], *named.values())
-        if any(map(is_sealed if name in _KEEPING else holds, values)) and name not in ("default", "d"):
+        if any(map(is_sealed if name in _KEEPING else contains_secret, values)) and name not in ("default", "d"):
             return Sealed.of({"is": FILTER, "name": name, "arguments": _plain([*args[given:]]), "named": _plain(named)})
         undefined = None if name in _OF_UNDEFINED else first_undefined(*values)
         return function(*args, **named) if undefined is None else undefined
@@ -181,12 +181,12 @@ def _guarded_test(function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def holds(value: object) -> bool:
+def contains_secret(value: object) -> bool:
     """True if a secret is anywhere in ``value``. Raises TemplateError for a forged one."""
     if isinstance(value, Mapping):
-        return any(map(holds, value.values()))
+        return any(map(contains_secret, value.values()))
     if isinstance(value, (list, tuple, ValuesView, ItemsView)):
-        return any(map(holds, value))
+        return any(map(contains_secret, value))
     return isinstance(require_unforged(value), Sealed)
 
 
@@ -204,7 +204,7 @@ def as_text(value: object) -> str | Sealed:
     if isinstance(value, (str, Sealed)):
         found: str | Sealed = require_unforged(value)
         return found
-    if holds(value):
+    if contains_secret(value):
         return Sealed.of({"is": FILTER, "name": "string", "arguments": [_plain(value)], "named": {}})
     return str(settled(value))
 
