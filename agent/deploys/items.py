@@ -1,5 +1,4 @@
-"""Items: each is one thing that a deploy wants at a path. Specs make them, the kinds of ``agent.deploys.files`` read
-them."""
+"""Items: each is one thing that a deploy wants at a path. Specs make them, the kinds of things at a path read them."""
 
 from __future__ import annotations
 
@@ -48,14 +47,14 @@ class Item:
     """
 
     kind: str
-    """``file``, ``directory``, ``link``, ``block`` or ``line``."""
+    """The name of a ``PathKind`` in the table of kinds, such as ``file``, ``directory`` or ``line``."""
     path: str
     """Absolute, or relative to the home of the user ``home``."""
     home: str = ""
     absent: bool = False
     """Wanted absent: a file, a link or an empty directory is removed."""
     part: str | None = None
-    """The name of a block or a line: the text behind the # in its key."""
+    """The name of a part, such as a block or a line: the text behind the # in its key."""
     resource_key: str = ""
     """The key, if it is not made of kind, path and part: ``cron:backup``."""
     text: str | None = None

@@ -178,7 +178,7 @@ def same_things(key: str) -> tuple[str, ...]:
 
 
 def file_of(key: str) -> str | None:
-    """The key of the file that a block or a line lies in; None for any other kind."""
+    """The key of the file that a part of a file lies in; None for any other kind."""
     kind, _, name = key.partition(":")
     return f"file:{name.partition('#')[0]}" if row_of(kind).shape is PathShape.PART else None
 

@@ -56,8 +56,7 @@ def wanted_by(
 
 
 def with_theirs(keys: Iterable[str]) -> set[str]:
-    """``keys``, and those that are wanted with them: the file that a block or a line lies in, and the file of a
-    unit."""
+    """``keys``, and those that are wanted with them: the file that a part lies in, and the file of a unit."""
     keys = set(keys)
     files = (file for key in keys if (file := file_of(key)) is not None)
     return keys.union(files, *map(same_things, keys))
@@ -179,7 +178,7 @@ def _is_owned(entry: LedgerEntry | None) -> bool:
 
 
 def _touched(outcome: Outcome) -> tuple[set[str], set[str]]:
-    """Two sets of keys, with the files of blocks and lines: of resources that were changed, and of resources that may
+    """Two sets of keys, with the files of parts: of resources that were changed, and of resources that may
     have been.
 
     Operations that ended well changed the first. The second are all resources of a deploy that ran an operation which
@@ -213,7 +212,7 @@ def _in_sync(plan: Plan) -> set[str]:
 
 
 def _found(key: str, looked: Looked, ledger: Ledger) -> Iterator[tuple[str, Seen | None]]:
-    """The new resource with its present state; before it, if a block or a line is about to make its file, that file
+    """The new resource with its present state; before it, if a part is about to make its file, that file
     with None. Nothing if somebody has put a link on the way: the deploy refuses that path too, and says so."""
     try:
         seen = _seen(looked)
