@@ -64,6 +64,7 @@ _KINDS: Mapping[str, KindRow] = {
     "cron": KindRow("cron.entry:CronEntry", also={"file:/etc/cron.d/hostwright-{}": "{}"}),
     "block": KindRow("files.part:Block", PathShape.PART),
     "line": KindRow("files.part:Line", PathShape.PART),
+    "hosts": KindRow("hosts.line:HostsLine", PathShape.PART),
     "link": KindRow("files.link:Link", PathShape.LINK, operations={"files.link": "path"}),
     "file": KindRow(
         "files.file:File",

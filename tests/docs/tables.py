@@ -25,6 +25,7 @@ from agent.deploys.command.spec import CommandEntry
 from agent.deploys.containers.spec import QuadletEntry
 from agent.deploys.cron.spec import CronJob
 from agent.deploys.files.entry import BlockEntry, FileEntry, LineEntry
+from agent.deploys.hosts.spec import HostsEntry
 from agent.deploys.kind_table import NAMES, OPERATIONS, row_of
 from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import UnitEntry
@@ -309,6 +310,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "users group": GroupEntry,
     "containers": QuadletEntry,
     "sysctl": Setting,
+    "hosts": HostsEntry,
     "cron": CronJob,
     "command": CommandEntry,
 }

@@ -22,6 +22,7 @@ WRITTEN: dict[str, Any] = {
     "cron": {"beat": {"command": "true", "schedule": "@daily"}},
     "dotfiles": {"user": getpass.getuser(), "sets": ["common"]},
     "files": {"/tmp": {"directory": True, "mode": "1777"}},
+    "hosts": {"192.0.2.10": ["db1"]},
     "motd": {"text": "hello"},
     "packages": {"present": ["dpkg"]},
     "services": ["dbus"],

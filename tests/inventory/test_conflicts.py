@@ -28,6 +28,8 @@ def found(*wanted: tuple[str, str, str]) -> list[tuple[str, str]]:
         ("block:/etc/motd#a", "block:/etc/motd#a"),
         ("package:nginx", "package:nginx"),
         ("sysctl:vm.swappiness", "sysctl:vm.swappiness"),
+        ("hosts:/etc/hosts#192.0.2.10", "hosts:/etc/hosts#192.0.2.10"),
+        ("file:/etc/hosts", "hosts:/etc/hosts#192.0.2.10"),
         ("directory:/srv/app", "file:/srv/app"),
         ("link:/srv/app", "directory:/srv/app"),
         ("block:/srv/app#a", "directory:/srv/app"),
@@ -41,6 +43,8 @@ def test_two_deploys_cannot_want_it_differently(one: str, other: str) -> None:
     ("one", "other"),
     [
         ("block:/etc/motd#a", "block:/etc/motd#b"),
+        ("block:/etc/hosts#lab", "hosts:/etc/hosts#192.0.2.10"),
+        ("hosts:/etc/hosts#192.0.2.10", "hosts:/etc/hosts#192.0.2.11"),
         ("file:/etc/motd", "file:/etc/motd.d"),
         ("directory:/etc/app", "directory:/etc/app"),
         ("user:ann", "user:ann"),

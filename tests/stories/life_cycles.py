@@ -309,6 +309,25 @@ TIMEZONE = Row(
     fates={"timezone:host": "released"},
 )
 
+ENTRY = "hosts:/etc/hosts#2001:db8::12"
+
+HOSTS = Row(
+    name="hosts",
+    before="echo '192.0.2.11 theirs # rack 7' >> /etc/hosts; sed 's/theirs/db2/' /etc/hosts > /srv/hosts",
+    wanted="""
+        - hosts: {192.0.2.10: [db1.lab, db1], 192.0.2.11: db2, 2001:db8::12: db3}
+    """,
+    keys=("hosts:/etc/hosts#192.0.2.10", "hosts:/etc/hosts#192.0.2.11", ENTRY),
+    there='[ "$(getent hosts db1 db2 db3 | xargs)" = "192.0.2.10 db1.lab db1 192.0.2.11 db2 2001:db8::12 db3" ]',
+    drifts=(
+        ("echo 192.0.2.10 evil >> /etc/hosts", "hosts:/etc/hosts#192.0.2.10"),
+        ("sed -i 's/^2001:db8::12 .*/2001:DB8:0::12 evil/' /etc/hosts", ENTRY),
+    ),
+    by_hand="sed -i 's/ db3$/ db3 mine/' /etc/hosts",
+    gone='grep -q mine /etc/hosts && [ "$(grep -v mine /etc/hosts)" = "$(cat /srv/hosts)" ]',
+    fates={"hosts:/etc/hosts#192.0.2.10": "gone", "hosts:/etc/hosts#192.0.2.11": "released", ENTRY: "orphaned"},
+)
+
 CRON = Row(
     name="cron",
     place=MIRRORED,
@@ -460,5 +479,20 @@ TOOLS = Row(
     fates={"tool:greet": "gone", "tool:wave": "gone"},
 )
 
-ROWS = (FILES, USERS, PACKAGES, SERVICES, CRON, DOTFILES, SYSCTL, CONTAINERS, COMMAND, TOOLS, MOTD, SSH, TIMEZONE)
+ROWS = (
+    FILES,
+    USERS,
+    PACKAGES,
+    SERVICES,
+    CRON,
+    DOTFILES,
+    SYSCTL,
+    CONTAINERS,
+    COMMAND,
+    TOOLS,
+    MOTD,
+    SSH,
+    TIMEZONE,
+    HOSTS,
+)
 """Their suites take turns, and those with an apt repository are on bookworm: the rows of a run live on two hosts."""
