@@ -79,7 +79,7 @@ def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[st
         cycle.log.reached(Milestone.PERMITTED)
         course = replace(course, planned=planned)
         if course.rollback is None:
-            course = replace(course, trial=open_trial(cycle, course))
+            course = replace(course, trial=begin_change(cycle, course))
         course = replace(course, outcome=apply_changes(cycle.parts, planned))
         converged = confirm_changes(cycle.parts, planned, course.outcome)
         course = replace(course, outcome=converged.outcome, converged=converged)
@@ -144,10 +144,9 @@ def host_policies(parts: Parts, target: Target) -> HostPolicies:
     return HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
 
 
-def open_trial(cycle: Cycle, course: Course) -> Trial | None:
-    """Return the trial of the change that is about to be applied: the one that a crash left open, or a new one. None if
-    Git intends no change, or this state is the last good one already. Report that an intended change is about to be
-    applied."""
+def begin_change(cycle: Cycle, course: Course) -> Trial | None:
+    """Report that an intended change is about to be applied, and return its trial: the one that a crash left open, or a
+    new one. None if Git intends no change, or this state is the last good one already."""
     planned, applied = course.planned, cycle.parts.memory.applied()
     if planned is None or not planned.permitted.allowed:
         return course.trial

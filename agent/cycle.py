@@ -2,7 +2,7 @@
 
 A cycle is a row of phases. Each phase returns one value:
 
-    select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
+    select_target ─Selection→ plan_changes ─Planned→ begin_change ─Trial→ apply_changes ─Outcome→
     confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Pruned→ judge_removal ─TrialVerdict→
     plan_ending ─Ending
 
@@ -12,7 +12,7 @@ If nothing but drift is repaired, there is no ``Trial``: ``judge_trial`` then on
 
 1. ``select_target`` fetches the config repo, and selects the target: the state that the host should have now.
 2. ``converge`` calls the next four phases, which bring the host to the target. A trial begins before the first change
-   that Git intends. ``open_trial`` also reports that this change is about to be made.
+   that Git intends. ``begin_change`` also reports that this change is about to be made.
 3. ``judge_trial`` looks whether the host is well with the change. ``remove_what_left`` then removes what has left Git,
    and ``judge_removal`` looks once more. If the host is well both times, the change is confirmed. If it is not, the
    cycle goes back: it calls the four phases again, for the last good state.

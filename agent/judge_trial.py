@@ -35,7 +35,7 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
         if course.trial is None:
             source = health_source(cycle, course.state)
             # The trial of this state may be open and not resumed: the host is suspended, and nothing may be judged.
-            settled = not source.stopped() and _open_trial(cycle, course) is None
+            settled = not source.stopped() and _find_open_trial(cycle, course) is None
             verdict = replace(verdict, health=source.health(), settled=settled)
         elif course.rollback is not None:
             verdict = finish_going_back(cycle, verdict, course.trial)
@@ -49,7 +49,7 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
     return verdict
 
 
-def _open_trial(cycle: Cycle, course: Course) -> Trial | None:
+def _find_open_trial(cycle: Cycle, course: Course) -> Trial | None:
     """The open trial, if it is one of the state of ``course``."""
     trial, state = cycle.parts.memory.trial(), course.state
     return trial if trial is not None and state is not None and trial.digest == state.digest else None
@@ -63,7 +63,7 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) ->
         return verdict
     changed = pruned is None or pruned.changed
     with cycle.log.surviving():
-        trial = _open_trial(cycle, course)
+        trial = _find_open_trial(cycle, course)
         if trial is not None and changed:
             failed = pruned.told.failed if pruned is not None else ()
             to_the_end = pruned is None or not trials.removal_settles_at_once(pruned)

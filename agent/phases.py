@@ -44,7 +44,7 @@ PHASES = (
     CyclePhase(
         "plan_changes", "Planned", ("plan", "deny", "permit"), "says what would change, and what of that may be"
     ),
-    CyclePhase("open_trial", "Trial", ("trial",), "notes how the host is before an intended change"),
+    CyclePhase("begin_change", "Trial", ("trial",), "reports an intended change, and notes how the host is before it"),
     CyclePhase("apply_changes", "Outcome", ("apply",), "carries out what may happen, after journal and ledger"),
     CyclePhase(
         "confirm_changes",
