@@ -16,10 +16,10 @@ from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.outcome import Outcome
-from agent.domain.passing import same_failure
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Pruned, Removal
+from agent.domain.transient import same_failure
 from agent.domain.trial import Bad, Trial
 from agent.errors import Exit, HealthError, HostwrightError, first_exit, host_io_error
 from agent.problems import ProblemKind

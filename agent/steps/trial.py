@@ -7,7 +7,7 @@ These signs count, because the change may have caused them:
 - a unit has failed since;
 - the config repo's server cannot be reached any more.
 
-Vitals, and what was bad before, are reported and not counted. Nor is a failure that passes by itself.
+Vitals, and what was bad before, are reported and not counted. Nor is a transient failure, which passes by itself.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from agent.domain.desired import DesiredState
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, Attempt
 from agent.domain.outcome import DeployOutcome, Outcome, Status
-from agent.domain.passing import passes, same_failure
 from agent.domain.plan import Cause, DeployPlan, PermittedPlan
 from agent.domain.removal import Pruned
+from agent.domain.transient import is_transient, same_failure
 from agent.domain.trial import Bad, Trial
 from agent.errors import Consequence, HealthError
 from agent.problems import ProblemKind
@@ -165,7 +165,7 @@ def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, 
 def broken(trial: Trial, outcome: Outcome, attempts: Mapping[str, Attempt]) -> tuple[tuple[str, ...], bool]:
     """The deploys that failed by the change's own fault, a text each; and True if that is in doubt. Pure.
 
-    It is in doubt if another deploy failed in a way that passes by itself, or if one that counts overran its time.
+    It is in doubt if another deploy had a transient failure, or if one that counts overran its time.
 
     ``attempts``: how the deploys failed before. One that fails as it did before does not count. Nor does one of which
     only changes failed that were refused from the start: nothing of these was begun, and all else was done.
@@ -180,7 +180,7 @@ def broken(trial: Trial, outcome: Outcome, attempts: Mapping[str, Attempt]) -> t
         for deploy in failed
         if (before := attempts.get(deploy.deploy)) is None or not same_failure(before.error, deploy.error)
     ]
-    counting = [deploy for deploy in new if not passes(deploy, _runs)]
+    counting = [deploy for deploy in new if not is_transient(deploy, _runs)]
     doubtful = len(counting) < len(new) or any(deploy.cut_off for deploy in counting)
     return tuple(f"{deploy.deploy} failed: {deploy.error}" for deploy in counting), doubtful
 

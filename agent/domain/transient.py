@@ -1,5 +1,5 @@
-"""Failures that pass by themselves: a mirror that is away, a lock that somebody else holds, a full disk. They say
-nothing about the commit that was applied just then. Pure.
+"""Transient failures, which pass by themselves: a mirror that is away, a lock that somebody else holds, a full disk.
+They say nothing about the commit that was applied just then. Pure.
 
 They are known by their text alone: that of libc, apt, dnf, curl, git, pip and podman, and ours.
 """
@@ -28,21 +28,21 @@ _ROOM = (
     r"no space left|not enough (free )?(disk )?space|disk quota exceeded|read-only file system|input/output error"
     r"|cannot allocate memory|out of memory|too many open files"
 )
-_PASSING = re.compile(f"{_NETWORK}|{_BUSY}|{_ROOM}", re.IGNORECASE)
+_TRANSIENT = re.compile(f"{_NETWORK}|{_BUSY}|{_ROOM}", re.IGNORECASE)
 
 _NUMBER = re.compile(r"\d+")
 
 
-def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
-    """True if every failure of this deploy may end by itself. (This has nothing to do with checks that pass.)
+def is_transient(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
+    """True if every failure of this deploy may end by itself.
 
-    ``runs``: True for the key of a resource that runs, such as a unit. Its failures never count as passing: a program
+    ``runs``: True for the key of a resource that runs, such as a unit. Its failures never count as transient: a program
     that does not start often complains about the network (an address in use, an upstream without a name), and all the
     same the commit is to blame."""
     failed = [result for result in outcome.results if not result.succeeded]
     if not failed:
-        return _PASSING.search(outcome.error) is not None
-    return all(not runs(result.resource) and _PASSING.search(result.error) is not None for result in failed)
+        return _TRANSIENT.search(outcome.error) is not None
+    return all(not runs(result.resource) and _TRANSIENT.search(result.error) is not None for result in failed)
 
 
 def same_failure(one: str, other: str) -> bool:
