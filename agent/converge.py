@@ -28,7 +28,7 @@ from agent.steps.gate import OPEN
 from agent.steps.permit import PermitRules, permit, permit_rules
 from agent.steps.plan import make_plan
 from agent.steps.probe import probe
-from agent.steps.reach import Made
+from agent.steps.reach import MadeChanges
 from agent.steps.record import record_result
 from agent.steps.trial import HealthSource
 
@@ -129,7 +129,7 @@ def plan_state(
 ) -> Planned:
     """``plan_changes`` for any ``state`` with its files at ``root``, also one that is in no commit. ``policies``: None
     to ask none."""
-    made = Made()
+    made = MadeChanges()
     plan = _plan(parts, state, root, before, made=made)
     made.foresee(plan)
     if policies is not None:
@@ -228,7 +228,7 @@ def _plan(
     root: Path,
     before: Mapping[str, AppliedDeploy],
     *,
-    made: Made,
+    made: MadeChanges,
     earlier: Plan | None = None,
 ) -> Plan:
     interrupted, engine = parts.journal.interrupted(state.enforced), parts.engine
@@ -237,7 +237,7 @@ def _plan(
     )
 
 
-def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: Made) -> frozenset[tuple[str, str]]:
+def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: MadeChanges) -> frozenset[tuple[str, str]]:
     """The changes, by deploy and resource, that are wanted ``after`` those of this cycle, because these set them off:
     a unit is to be reloaded or restarted by a deploy whose turn is over. Empty where a deploy with changes of Git
     failed, was stopped or was skipped: then nothing more should happen."""

@@ -25,7 +25,7 @@ from agent.parts import Parts
 from agent.steps.choose import Target
 from agent.steps.deny import HostPolicies
 from agent.steps.permit import PermitRules
-from agent.steps.reach import Made
+from agent.steps.reach import MadeChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Planned:
     rules: PermitRules
     before: Mapping[str, AppliedDeploy]
     root: Path
-    made: Made
+    made: MadeChanges
     policies: HostPolicies | None = None
 
 

@@ -21,7 +21,7 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.steps.permit import Permission, PermitRules, permit_deploy
 from agent.steps.plan import classify, waiting_with
-from agent.steps.reach import Made
+from agent.steps.reach import MadeChanges
 from agent.steps.record import record_ownership
 
 
@@ -64,7 +64,7 @@ def apply(
     ledger: Ledger,
     clock: Callable[[], int],
     progress: Progress,
-    made: Made,
+    made: MadeChanges,
     hold_now: Callable[[DeployPlan], Hold | None] = lambda _: None,
     only: Collection[tuple[str, str]] | None = None,
 ) -> Outcome:
@@ -94,7 +94,7 @@ def apply(
             judged = Permission(frozenset(), hold)
         allowed = frozenset(key for key in judged.allowed if only is None or (deploy.name, key) in only)
         if found.error is None:
-            made.there(deploy, found.changes, applied.get(deploy.name))
+            made.add_present(deploy, found.changes, applied.get(deploy.name))
         if not allowed:
             if judged.put_off and planned.pending:
                 decided.put_off = True
@@ -111,7 +111,7 @@ def apply(
         decided.ended[outcome.deploy] = outcome.status
         if outcome.status is Status.DONE:
             journal.end(outcome.deploy)
-        made.ran(state.deploy(outcome.deploy), _intended(outcome, decided.plans.get(outcome.deploy)))
+        made.add_applied(state.deploy(outcome.deploy), _intended(outcome, decided.plans.get(outcome.deploy)))
 
     outcomes = engine.apply(
         state,

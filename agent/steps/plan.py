@@ -10,7 +10,7 @@ from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan, WantedChange
 from agent.engine.client import Engine, FoundDeploy
-from agent.steps.reach import Made
+from agent.steps.reach import MadeChanges
 
 
 def make_plan(
@@ -20,19 +20,19 @@ def make_plan(
     root: Path,
     applied: Mapping[str, AppliedDeploy],
     interrupted: frozenset[str],
-    made: Made | None = None,
+    made: MadeChanges | None = None,
     earlier: Plan | None = None,
 ) -> Plan:
     """The plan for ``state``, whose files lie at ``root``. ``made``: the changes of Git that this cycle has made so
     far. ``earlier``: a plan of this cycle; the engine does not look again at what it would find as it was then. Raises
     DeployError when the engine itself fails."""
     pending = False
-    made = made or Made()
+    made = made or MadeChanges()
     plans: dict[str, DeployPlan] = {}
     looked = engine.plan(state, root, interrupted, earlier)
     for found in looked:
         if found.error is None:
-            made.there(state.deploy(found.deploy), found.changes, applied.get(found.deploy))
+            made.add_present(state.deploy(found.deploy), found.changes, applied.get(found.deploy))
     for found in looked:
         deploy = state.deploy(found.deploy)
         planned = classify(deploy, found, applied, interrupted, made)
@@ -71,7 +71,7 @@ def classify(
     found: FoundDeploy,
     applied: Mapping[str, AppliedDeploy],
     interrupted: frozenset[str],
-    made: Made,
+    made: MadeChanges,
 ) -> DeployPlan:
     """The plan of one deploy: what the engine ``found``, with the cause of each change. ``made``: the changes of Git
     that may have set it off."""
@@ -94,7 +94,7 @@ def classify(
             return Change(deploy.name, wanted, Cause.INTERRUPTED)
         if before.digest == deploy.digest and resource.key in before.not_idempotent:
             return Change(deploy.name, wanted, Cause.NOT_IDEMPOTENT)
-        if why := made.came_about(deploy, resource.key):
+        if why := made.may_set_off(deploy, resource.key):
             return Change(deploy.name, wanted, Cause.INTENDED, why)
         return Change(deploy.name, wanted, Cause.DRIFT)
 

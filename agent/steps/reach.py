@@ -8,8 +8,8 @@ deploys:
 - those whose checks look at the unit or at the file;
 - those that need one of all these.
 
-``Made`` keeps what a cycle has changed so far, ``reach`` names the deploys, and ``told_of`` the units to tell of a
-removal.
+``MadeChanges`` keeps what a cycle has changed so far, ``reach`` names the deploys, and ``told_of`` the units to tell of
+a removal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from agent.domain.plan import Change, Plan, WantedChange
 
 
 @dataclass(slots=True)
-class Made:
+class MadeChanges:
     """The changes of Git that have been made by now, and what they set off."""
 
     _changes: dict[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Made:
     _paths: dict[str, str] = field(default_factory=dict)
     _units: dict[str, str] = field(default_factory=dict)
     _foreseen: frozenset[tuple[str, str]] = frozenset()
-    _ran: dict[str, None] = field(default_factory=dict)
+    _deploys: dict[str, None] = field(default_factory=dict)
     """The deploys that made some of them in this cycle."""
 
     def foresee(self, plan: Plan) -> None:
@@ -41,7 +41,7 @@ class Made:
         came about since."""
         self._foreseen = frozenset((change.deploy, change.resource) for change in plan.changes)
 
-    def there(self, deploy: DesiredDeploy, wanted: Iterable[WantedChange], before: AppliedDeploy | None) -> None:
+    def add_present(self, deploy: DesiredDeploy, wanted: Iterable[WantedChange], before: AppliedDeploy | None) -> None:
         """Add the changes of Git that are on the host already: the resources of ``deploy`` whose digest differs from
         ``before``, and of which no change is ``wanted``. This attempt made them, or an earlier one that was cut
         off."""
@@ -53,10 +53,10 @@ class Made:
         )
         self.add(deploy, (key for key in moved if key not in pending))
 
-    def ran(self, deploy: DesiredDeploy, keys: Collection[str]) -> None:
+    def add_applied(self, deploy: DesiredDeploy, keys: Collection[str]) -> None:
         """Add what ``deploy`` has just changed because Git did."""
         if keys:
-            self._ran[deploy.name] = None
+            self._deploys[deploy.name] = None
             self.add(deploy, keys)
 
     def add(self, deploy: DesiredDeploy, keys: Iterable[str]) -> None:
@@ -79,19 +79,19 @@ class Made:
             found = next((key for path, key in self._paths.items() if _covers(resource.reads, path)), "")
         return f"set off by {found} of deploy {self._changes[found]}" if found not in ("", resource.key) else ""
 
-    def came_about(self, deploy: DesiredDeploy, key: str) -> str:
+    def may_set_off(self, deploy: DesiredDeploy, key: str) -> str:
         """The deploys that may have set off a change that nobody wanted before, in words. Empty for a change that was
         foreseen, and if no deploy has made a change of Git."""
-        if not self._ran or (deploy.name, key) in self._foreseen:
+        if not self._deploys or (deploy.name, key) in self._foreseen:
             return ""
-        needed = [name for name in deploy.needs if name in self._ran]
-        return f"set off by what changed in {', '.join(needed or self._ran)}"
+        needed = [name for name in deploy.needs if name in self._deploys]
+        return f"set off by what changed in {', '.join(needed or self._deploys)}"
 
 
 def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str] = ()) -> tuple[str, ...]:
     """The names of the deploys by whose checks these changes of Git are judged, in order. ``deploys``: more that
     change, while nobody knows yet what."""
-    made, names = Made(), set(deploys)
+    made, names = MadeChanges(), set(deploys)
     for change in changes:
         names.add(change.deploy)
         made.add(state.deploy(change.deploy), change.wanted.owns or (change.resource,))
@@ -123,7 +123,7 @@ def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], f
     return covering(lambda each: each.reload_on) - restarts, restarts
 
 
-def _asks(check: Check, units: Collection[str], made: Made) -> bool:
+def _asks(check: Check, units: Collection[str], made: MadeChanges) -> bool:
     """True if ``check`` looks at one of these units, or at a resource that was changed."""
     asked = check.resource
     return asked in units or f"{asked}.service" in units or made.contains(asked)

@@ -2,7 +2,7 @@ from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, WantedChange
 from agent.engine.client import FoundDeploy
 from agent.steps.plan import classify, make_plan
-from agent.steps.reach import Made
+from agent.steps.reach import MadeChanges
 from tests.steps.build import deploy, state
 
 NOBODY = frozenset()
@@ -11,7 +11,7 @@ NOBODY = frozenset()
 def causes(desired, before, *, resources=("file:/etc/motd",), interrupted=NOBODY):
     found = FoundDeploy(desired.name, tuple(WantedChange(key, "write") for key in resources), (), None)
     applied = {} if before is None else {desired.name: before}
-    return [change.cause for change in classify(desired, found, applied, interrupted, Made()).changes]
+    return [change.cause for change in classify(desired, found, applied, interrupted, MadeChanges()).changes]
 
 
 def remembered(desired, *, not_idempotent=()):

@@ -15,7 +15,7 @@ from agent.domain.plan import Cause, WantedChange
 from agent.domain.trial import Trial
 from agent.engine.client import FoundDeploy
 from agent.steps.plan import make_plan
-from agent.steps.reach import Made, reach
+from agent.steps.reach import MadeChanges, reach
 from agent.steps.trial import broken, evaluate_trial
 from tests.steps.build import change, deploy, health, planned, result, state
 
@@ -198,7 +198,9 @@ def applied(*deploys: DesiredDeploy) -> dict[str, AppliedDeploy]:
     }
 
 
-def causes(found: Found, before: dict[str, AppliedDeploy], made: Made | None = None) -> dict[str, tuple[Cause, str]]:
+def causes(
+    found: Found, before: dict[str, AppliedDeploy], made: MadeChanges | None = None
+) -> dict[str, tuple[Cause, str]]:
     wanted = make_plan(HOST, engine=found, root=None, applied=before, interrupted=frozenset(), made=made)  # type: ignore[arg-type]
     return {each.resource: (each.cause, each.set_off) for each in wanted.changes}
 
@@ -228,17 +230,17 @@ def test_a_reload_is_drift_while_the_file_that_git_changed_is_not_written() -> N
 
 
 def test_what_came_about_behind_a_change_of_git_is_its_doing() -> None:
-    made = Made()
+    made = MadeChanges()
     made.foresee(make_plan(HOST, engine=Found(pages=()), root=None, applied={}, interrupted=frozenset()))  # type: ignore[arg-type]
-    made.ran(LONELY, ["file:/etc/motd"])
+    made.add_applied(LONELY, ["file:/etc/motd"])
     told = causes(Found(pages=("op:rebuild#1",)), applied(PAGES), made)
     assert told["op:rebuild#1"] == (Cause.INTENDED, "set off by what changed in lonely")
 
 
 def test_what_was_wanted_before_is_still_drift() -> None:
-    made, found = Made(), Found(pages=("op:rebuild#1",))
+    made, found = MadeChanges(), Found(pages=("op:rebuild#1",))
     made.foresee(make_plan(HOST, engine=found, root=None, applied=applied(PAGES), interrupted=frozenset()))  # type: ignore[arg-type]
-    made.ran(LONELY, ["file:/etc/motd"])
+    made.add_applied(LONELY, ["file:/etc/motd"])
     assert causes(found, applied(PAGES), made)["op:rebuild#1"][0] is Cause.DRIFT
 
 
