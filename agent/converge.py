@@ -40,18 +40,18 @@ def converge(cycle: Cycle) -> Course:
         return Course()
     course = Course(target)
     with cycle.log.surviving():
-        course = _resumed(cycle.parts, target)
+        course = _resume(cycle.parts, target)
         # A new desired state may have mended what a failing deploy reads, so its deploys are tried at once.
         same = memory.state().aimed_digest == target.resolution.state.digest
         waits_for_backoff = cycle.trigger is Trigger.CLOCK and same
         rules = rules_now(cycle.parts, course.target or target, waits_for_backoff=waits_for_backoff)
-        return make_so(cycle, course, rules, memory.applied().deploys)
+        return run_phases(cycle, course, rules, memory.applied().deploys)
     return course
 
 
-def _resumed(parts: Parts, target: Target) -> Course:
-    """The course to go on with where a crash cut one off; else a new course. Where the trial of this very state was cut
-    off, one more try of it is written down."""
+def _resume(parts: Parts, target: Target) -> Course:
+    """Return the course to go on with where a crash cut one off; else a new course. Where the trial of this very state
+    was cut off, write down one more try of it."""
     trial, bad = parts.memory.trial(), parts.memory.bad()
     if trial is None or target.suspension is not None:
         return Course(target)
@@ -67,7 +67,7 @@ def _resumed(parts: Parts, target: Target) -> Course:
     return Course(target)
 
 
-def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Course:
+def run_phases(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Course:
     """Run the phases for the target of ``course``. Return ``course`` with their values; where one raises, with those of
     the phases before it. ``before``: by deploy, what is remembered as applied. On the way back the trial is open
     already."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.converge import health_source, make_so, rules_now
+from agent.converge import health_source, rules_now, run_phases
 from agent.domain.account import Account, Milestone, Rollback
 from agent.domain.trial import Bad, Trial
 from agent.phases import Course, Cycle, TrialVerdict, account_of
@@ -66,7 +66,7 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
         for name, entry in applied.items()
     }
     rules = replace(rules_now(cycle.parts, good, waits_for_backoff=False), failing={})
-    back = make_so(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
+    back = run_phases(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
     verdict = replace(verdict, course=back)
     helpless = rollback.failed_alike(back.outcome)
     for failure in failures(account_of(cycle, verdict)):

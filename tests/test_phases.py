@@ -26,7 +26,7 @@ def _calls(function: Callable[..., object]) -> list[str]:
     calls = [node for node in ast.walk(ast.parse(inspect.getsource(function))) if isinstance(node, ast.Call)]
     names = sorted((call.lineno, call.func.id) for call in calls if isinstance(call.func, ast.Name))
     found = [name for _, name in names]
-    inside = {"converge": _calls(converge.make_so)} if function is cycle.run else {}
+    inside = {"converge": _calls(converge.run_phases)} if function is cycle.run else {}
     return list(dict.fromkeys(each for name in found for each in inside.get(name, [name]) if each in ORDER))
 
 

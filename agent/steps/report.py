@@ -69,7 +69,7 @@ class StatusReporter:
         that change."""
         with Log().surviving():  # the report at the end of the cycle says what is wrong
             box = self._box()
-            self._taken_up(account)
+            self._take_up_keys(account)
             signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
             # No spool keeps it: a host that is killed after the push must know the report for its own.
             write_atomic(box.announced, signed.document)
@@ -85,7 +85,7 @@ class StatusReporter:
         current = self._compose(account, phase_of(account))
         waiting = self._waiting(box)
         # After new keys are admitted, readers believe this host again only by a report that they signed.
-        if self._taken_up(account) or self._next_send(fleet, current, waiting) <= self.clock():
+        if self._take_up_keys(account) or self._next_send(fleet, current, waiting) <= self.clock():
             self._keep(self._signed(current, box), box)
             waiting = self._waiting(box)
         if waiting:
@@ -167,22 +167,22 @@ class StatusReporter:
         trusted = account.trusted.sha if account is not None and account.trusted is not None else None
         return self.admission(trusted or self.memory.trust().last) if self.admission is not None else None
 
-    def _taken_up(self, account: Account) -> bool:
+    def _take_up_keys(self, account: Account) -> bool:
         """Take up the keys that this host asked for, if they are admitted by now. Return True from then on, as long as
         the branch has its request."""
-        admission = self._waits(account)
+        admission = self._admission_asked_for(account)
         if admission is not None:
             with Log().surviving():
                 return admission.take_up()
         return False
 
-    def _waits(self, account: Account) -> Admission | None:
+    def _admission_asked_for(self, account: Account) -> Admission | None:
         """The admission of a host that asks for something; None for any other."""
         return self._admission(account) if any(path.exists() for path in self.asked) else None
 
     def _displaced(self, account: Account) -> list[ReportError]:
         """The error of a host whose name the fleet knows another machine by; empty for any other."""
-        admission = self._waits(account)
+        admission = self._admission_asked_for(account)
         if admission is not None:
             with Log().surviving():
                 return [taken] if (taken := admission.name_taken()) is not None else []
