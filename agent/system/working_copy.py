@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,6 +184,8 @@ class CommittedTree(FolderTree):
         size = len(self._above)
         self._tracked = {path[size:] for path in copy.tracked if path.startswith(self._above)}
         self._inner = {f"{folder}" for path in self._tracked for folder in PurePosixPath(path).parents}
+        links = tuple(f"{folder}/" for folder in self._inner if (self.path / folder).is_symlink())
+        self._tracked = {path for path in self._tracked if not path.startswith(links)}
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         above = f"{folder.strip('/')}/".lstrip("/")
@@ -193,7 +196,7 @@ class CommittedTree(FolderTree):
         if prefix in self._tracked:
             return (prefix,) if self.entry(prefix) is not None else ()
         inside = sorted(path for path in self._tracked if not prefix or path.startswith(f"{prefix}/"))
-        return tuple(path for path in inside if os.path.lexists(self.path / path))
+        return tuple(path for path in inside if _is_file_or_link(self.path / path))
 
     def stand_in(self, entry: Entry) -> StandIn | None:
         inside = f"{self._above}{entry.path}"
@@ -220,6 +223,15 @@ class CommittedTree(FolderTree):
 
     def _known(self, path: str) -> bool:
         return path in self._tracked or path in self._inner
+
+
+def _is_file_or_link(path: Path) -> bool:
+    """True if a file or a link is at ``path``, which is all that a commit takes."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -225,3 +225,18 @@ def test_a_file_that_a_deploy_takes_and_whose_content_is_kept_elsewhere_is_refus
     code, said = check(capsys)
     assert code == 6
     assert f"{file} is encrypted by git-crypt" in said
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "a folder that is a link"])
+def test_what_lies_where_git_has_a_hosts_file_is_named(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    hosts = repo.path / "inventories/prod/hosts.yaml"
+    if what == "a folder that is a link":
+        hosts.parent.rename(repo.path / "elsewhere")
+        hosts.parent.symlink_to("../elsewhere")
+    else:
+        hosts.unlink()
+        os.mkfifo(hosts) if what == "a pipe" else hosts.mkdir()
+    code, said = check(capsys)
+    assert (code, "inventories/prod" in said) == (6, True)
