@@ -53,9 +53,9 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
     if selection.trusted is not None:
         with log.surviving():
             candidate, pinned = _as_named(parts, selection.trusted, newest)
-    bad, shut, begun = known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
+    bad, gate_now, begun = known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
     current = None
-    if candidate is None or any(hold is not None for hold in (held, bad, shut.intended)):
+    if candidate is None or any(hold is not None for hold in (held, bad, gate_now.intended)):
         commit = _commit_to_stay_on(parts, bad, begun)
         if selection.trusted is not None and commit is not None:
             with log.surviving():
@@ -64,7 +64,7 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
             held = held or _suspension(parts, current)
         elif bad is not None and candidate is not None:
             log.note([nothing_to_go_back_to(candidate.commit.sha, bad.reason)])
-    target = choose(current, candidate, suspension=held, bad=bad, gate=shut, pinned=pinned)
+    target = choose(current, candidate, suspension=held, bad=bad, gate=gate_now, pinned=pinned)
     if target is not None and begun is not None and target.resolution.state.digest == begun.digest:
         return replace(target, gate=OPEN)  # no window holds up a change that was cut off half way
     return target
