@@ -140,7 +140,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
     switched = False
     with log.surviving():
         switched = updating.finish_update(parts, account, cycle.trigger)
-    return replace(account, ready=switched, failures=(*log.failures,))
+    return replace(account, switched=switched, failures=(*log.failures,))
 
 
 def _report_only(cycle: Cycle, why: HostwrightError) -> Account:

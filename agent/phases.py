@@ -172,12 +172,12 @@ class TrialVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The last acts of a cycle. ``reboot``: the reboot that is due, held or not; None without one. ``switches``: True
-    if the agent switches to the pinned version. ``update``: the hold on that version; None without one."""
+    """The last acts of a cycle. ``reboot``: the reboot that is due, held or not; None without one. ``may_switch``: True
+    if the agent may switch to the pinned version. ``update``: the hold on that version; None without one."""
 
     reboot: Reboot | None = None
     update: Hold | None = None
-    switches: bool = False
+    may_switch: bool = False
 
 
 def account_of(
@@ -213,5 +213,5 @@ def account_of(
         pruned=pruned,
         reboot=ending.reboot,
         update=ending.update,
-        ready=ending.switches,
+        may_switch=ending.may_switch,
     )

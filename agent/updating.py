@@ -32,7 +32,7 @@ def plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger
         unheard=parts.memory.state().exit == Exit.REPORT,
         stopped=parts.engine.stopped,
     )
-    return replace(ending, update=hold, switches=hold is None)
+    return replace(ending, update=hold, may_switch=hold is None)
 
 
 def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
@@ -44,7 +44,7 @@ def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
     elif update is not None and update.stage == UpdateStage.REVERTED:
         helped = updates.does_well(account, update)
         parts.memory.keep_update(updates.after_revert(update, helped=helped, now=parts.clock()))
-    elif account.ready:
+    elif account.may_switch:
         return _try(parts, account, update)
     return False
 

@@ -191,7 +191,7 @@ def _ending_lines(account: Account) -> Iterator[str]:
         yield f"not rebooted: {account.reboot.hold.told}" if account.reboot.hold else "the host is rebooted now"
     if account.update is not None:
         yield f"not updated: {account.update.told}"
-    if account.ready and account.agent is not None:
+    if account.switched and account.agent is not None:
         yield f"the agent becomes version {account.agent.version}, on trial"
 
 

@@ -177,9 +177,10 @@ class Account:
     """The version of the agent that this host is to run; None: the one that it has."""
     update: Hold | None = None
     """The reason why that version is not tried yet."""
-    ready: bool = False
-    """During the cycle: True if the agent may switch to that version when the cycle ends. After it: True if the agent
-    did switch."""
+    may_switch: bool = False
+    """True if the agent may switch to that version when the cycle ends."""
+    switched: bool = False
+    """True if the agent switched to it; known only after the report."""
     evidence: Sequence[str] = ()
     """Lines of logs from the time at which something was changed by hand. They are for the host's events alone."""
     failures: Sequence[HostwrightError] = ()

@@ -33,7 +33,7 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
         account.fetched is None or account.state is None,
         account.after is None or not account.after.in_sync,
         account.pruned is None or account.pruned.failures or account.pruned.leaving.due or account.pruned.stayed,
-        account.rollback is not None or account.unsettled or on_trial or account.ready,
+        account.rollback is not None or account.unsettled or on_trial or account.switched,
         account.reboot is not None and account.reboot.hold is None,
         account.health is None,
         # The daemon may ask only these, and a person wants to know soon of a check that fails.

@@ -103,7 +103,7 @@ def test_what_waits_for_a_person_or_a_commit_does_not_end_it(kind: HoldKind) -> 
         replace(RESTING, pruned=Pruned(failures=(SourceError("x"),))),
         replace(RESTING, rollback=Rollback(Bad("d" * 64, SHA, NOW, "harm"), SHA)),
         replace(RESTING, unsettled=True),
-        replace(RESTING, ready=True),
+        replace(RESTING, switched=True),
         replace(RESTING, reboot=Reboot()),
         replace(RESTING, reboot=Reboot(Hold(HoldKind.REBOOT, "first has to converge"))),
         replace(RESTING, update=Hold(HoldKind.UPDATE, "a change is on trial")),
