@@ -34,6 +34,7 @@ from agent import updating
 from agent.brief_daemon import begin_trace, keep_rest
 from agent.converge import converge
 from agent.domain.account import Account, Log, Trigger
+from agent.domain.deploy_errors import deploy_errors
 from agent.errors import HostwrightError
 from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts
 from agent.parts import Parts
@@ -41,7 +42,6 @@ from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, account
 from agent.remove_what_left import remove_what_left
 from agent.select_target import select_target
 from agent.steps.collect_garbage import collect_garbage
-from agent.steps.confirm import failures
 from agent.steps.evidence import evidence_of
 from agent.steps.probe import probe
 from agent.steps.reboot import reboot
@@ -62,7 +62,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         mark_crashed_attempts(parts)
     cycle = Cycle(parts, trigger, log, select_target(parts, log))
     course = converge(cycle)
-    log.note(failures(account_of(cycle, TrialVerdict(course))))
+    log.note(deploy_errors(account_of(cycle, TrialVerdict(course))))
     verdict = judge_trial(cycle, course)
     pruned = remove_what_left(cycle, verdict)
     judged = judge_removal(cycle, verdict, pruned)

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from agent.converge import health_source, rules_now, run_phases
 from agent.domain.account import Account, Milestone, Rollback
+from agent.domain.deploy_errors import deploy_errors
 from agent.domain.trial import Bad, Trial
 from agent.phases import Course, Cycle, TrialVerdict, account_of
 from agent.select_target import resolved
 from agent.steps import trial as trials
 from agent.steps.choose import Target
-from agent.steps.confirm import failures
 from agent.steps.lock_out import kept_out
 from agent.steps.record import wanted_by
 from agent.steps.roll_back import roll_back
@@ -69,7 +69,7 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
     back = run_phases(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
     verdict = replace(verdict, course=back)
     helpless = rollback.failed_alike(back.outcome)
-    for failure in failures(account_of(cycle, verdict)):
+    for failure in deploy_errors(account_of(cycle, verdict)):
         told = failure if helpless else trials.rollback_failed(rollback.bad, rollback.to, failure.message)
         cycle.log.note([told])
     return verdict

@@ -1,9 +1,10 @@
 from agent.domain import codec
+from agent.domain.deploy_errors import deploy_errors
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
-from agent.steps.confirm import confirm, failures
+from agent.steps.confirm import confirm
 from tests.steps.build import account, change, deploy, outcome, plan, planned, state
 
 OLD = AppliedDeploy("0" * 64, {"file:/etc/motd": "0" * 64})
@@ -38,28 +39,28 @@ def test_a_held_change_does_not_count_as_applied():
 
 def test_each_failed_deploy_is_one_error_with_its_reason():
     told = account(outcome=outcome(Status.FAILED, error="E: no such package"), after=plan(planned(change())))
-    assert [error.message for error in failures(told)] == ["motd failed: E: no such package"]
+    assert [error.message for error in deploy_errors(told)] == ["motd failed: E: no such package"]
 
 
 def test_a_deploy_that_cannot_be_planned_is_an_error():
     told = account(after=plan(planned(error="no such user")))
-    assert [error.kind for error in failures(told)] == ["deploy-unplannable"]
+    assert [error.kind for error in deploy_errors(told)] == ["deploy-unplannable"]
 
 
 def test_a_deploy_that_waits_to_be_tried_again_still_counts_as_failed():
     hold = Hold(HoldKind.BACKOFF, "failed twice; will be tried again", 2000)
     told = account(after=plan(), permitted=PermittedPlan(plan(), {}, (), {"motd": hold}))
-    assert [(error.kind, int(error.exit)) for error in failures(told)] == [("backoff", 7)]
+    assert [(error.kind, int(error.exit)) for error in deploy_errors(told)] == [("backoff", 7)]
 
 
 def test_a_cycle_that_was_stopped_before_a_deploy_began_says_so():
     told = account(outcome=outcome(Status.SKIPPED, error="stopped before it began"))
-    assert [(error.kind, int(error.exit)) for error in failures(told)] == [("stopped", 7)]
+    assert [(error.kind, int(error.exit)) for error in deploy_errors(told)] == [("stopped", 7)]
 
 
 def test_what_is_skipped_behind_a_failure_is_not_told_as_stopped():
     both = Outcome((*outcome(Status.FAILED, deploy="a").deploys, *outcome(Status.SKIPPED, deploy="b").deploys))
-    assert [error.kind for error in failures(account(outcome=both))] == ["deploy-failed"]
+    assert [error.kind for error in deploy_errors(account(outcome=both))] == ["deploy-failed"]
 
 
 LEAVES = OnRemove("deploys/motd_absent.py", {}, "c" * 40)
