@@ -102,13 +102,13 @@ OPERATIONS = {each: (name, argument) for name, row in _KINDS.items() for each, a
 
 _NO_KIND = KindRow("")
 
-_SAME: dict[str, list[tuple[str, bool, str]]] = {}
+_OTHER_KEYS: dict[str, list[tuple[str, bool, str]]] = {}
 """By kind: the start of its key, True if anything follows it, and the other key."""
 
 for _kind, _row in _KINDS.items():
     for _also, _name in _row.also.items():
         for _one, _other in ((f"{_kind}:{_name}", _also), (_also, f"{_kind}:{_name}")):
-            _SAME.setdefault(_one.partition(":")[0], []).append((_one.removesuffix("{}"), "{}" in _one, _other))
+            _OTHER_KEYS.setdefault(_one.partition(":")[0], []).append((_one.removesuffix("{}"), "{}" in _one, _other))
 
 
 def row_of(kind: str) -> KindRow:
@@ -159,7 +159,7 @@ def removal_rank(key: str) -> tuple[int, bool]:
     return NAMES.index(kind) if kind in NAMES else len(NAMES), in_home
 
 
-def same_place(key: str) -> tuple[str, ...]:
+def others_at_path(key: str) -> tuple[str, ...]:
     """Keys of the other things that can be at the path of a file, a directory or a link, instead of it; none for other
     kinds."""
     kind, _, name = key.partition(":")
@@ -167,11 +167,11 @@ def same_place(key: str) -> tuple[str, ...]:
 
 
 @cache
-def same_things(key: str) -> tuple[str, ...]:
+def other_keys(key: str) -> tuple[str, ...]:
     """The other keys of a thing that is also a file or a link. A deploy that wants the file of a unit wants the unit to
     stay, too."""
     found = []
-    for start, open_ended, other in _SAME.get(key.partition(":")[0], ()):
+    for start, open_ended, other in _OTHER_KEYS.get(key.partition(":")[0], ()):
         part = key.removeprefix(start)
         if key.startswith(start) and bool(part) is open_ended and "/" not in part:
             found.append(other.replace("{}", part))
@@ -186,7 +186,7 @@ def file_of(key: str) -> str | None:
 
 def paths_of(key: str) -> Iterator[str]:
     """The absolute paths of the files, directories or links that a resource is or lies in; none in homes."""
-    for each in (file_of(key) or key, *same_things(key)):
+    for each in (file_of(key) or key, *other_keys(key)):
         kind, _, name = each.partition(":")
         if kind in AT_A_PATH and name.startswith("/"):
             yield name

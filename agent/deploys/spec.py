@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from agent.deploys.items import items_from_json
-from agent.deploys.kind_table import same_things
+from agent.deploys.kind_table import other_keys
 from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
@@ -45,7 +45,7 @@ class Concrete:
 
 def same_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
     """``resources`` under the keys that they have as files and links, for ``claims``; without those that have none."""
-    return tuple(replace(each, key=other) for each in resources for other in same_things(each.key))
+    return tuple(replace(each, key=other) for each in resources for other in other_keys(each.key))
 
 
 _NAMING = ("kind", "path", "home", "part", "resource_key")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
-from agent.deploys.kind_table import changed_since, judged, kind_named, removal_rank, same_place
+from agent.deploys.kind_table import changed_since, judged, kind_named, others_at_path, removal_rank
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.digest import JSON
 from agent.domain.layout import INVENTORIES
@@ -197,7 +197,7 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     kind = kind_named(entry.kind)
     if kind is None or entry.standing is Standing.RELEASED:
         return None
-    if any(other in wanted for other in same_place(entry.key)):
+    if any(other in wanted for other in others_at_path(entry.key)):
         return Removal(entry, Fate.FORGET)  # Something else is wanted at its path, and its entry has this one's past.
     owed = entry.owed and _known_before(entry) is not None
     if entry.origin is Origin.ADOPTED and not owed:

@@ -12,7 +12,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from agent.deploys.kind import Looked
-from agent.deploys.kind_table import NAMES, changed_since, file_of, kind_named, same_place, same_things
+from agent.deploys.kind_table import NAMES, changed_since, file_of, kind_named, other_keys, others_at_path
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome
@@ -40,7 +40,7 @@ def look_each(keys: Iterable[str]) -> Iterator[Looked]:
 def wanted_by(
     state: DesiredState, plan: Plan, applied: Mapping[str, AppliedDeploy] = MappingProxyType({})
 ) -> dict[str, frozenset[str]]:
-    """The deploys that want each resource, by its key; also each that is wanted with one (``with_theirs``).
+    """The deploys that want each resource, by its key; also each that another implies (``with_implied``).
     ``applied``: what is remembered of the deploys."""
     found: dict[str, frozenset[str]] = {}
     plans = {planned.deploy: planned for planned in plan.deploys}
@@ -49,17 +49,17 @@ def wanted_by(
         keys = {resource.key for resource in deploy.resources}
         keys.update(planned.resources if planned is not None else ())
         keys.update(owned_by(deploy, [planned] if planned is not None else [], applied.get(deploy.name)))
-        alone, keys = frozenset((deploy.name,)), with_theirs(keys)
+        alone, keys = frozenset((deploy.name,)), with_implied(keys)
         shared = {key: found[key] | alone for key in keys & found.keys()}
         found |= dict.fromkeys(keys, alone) | shared
     return found
 
 
-def with_theirs(keys: Iterable[str]) -> set[str]:
-    """``keys``, and those that are wanted with them: the file that a part lies in, and the file of a unit."""
+def with_implied(keys: Iterable[str]) -> set[str]:
+    """``keys``, and those that they imply: the file that a part lies in, and the file of a unit."""
     keys = set(keys)
     files = (file for key in keys if (file := file_of(key)) is not None)
-    return keys.union(files, *map(same_things, keys))
+    return keys.union(files, *map(other_keys, keys))
 
 
 def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: AppliedDeploy | None) -> set[str]:
@@ -76,7 +76,7 @@ def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: Applied
     owned = set(before.owned) if before is not None else set()
     if before is not None and told and before.digest != deploy.digest:
         owned -= set(before.steady)
-    return named | owned.difference(other for key in named for other in same_place(key))
+    return named | owned.difference(other for key in named for other in others_at_path(key))
 
 
 def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan,
                 if key in changing:
                     ledger.record(key, deploy.name, now, None, reloads.get(key, ()), owed=key in absent)
                 continue
-            old = next((entry for other in same_place(key) if (entry := ledger.entry(other)) is not None), None)
+            old = next((entry for other in others_at_path(key) if (entry := ledger.entry(other)) is not None), None)
             if old is not None and _is_owned(old) and ledger.entry(key) is None:
                 ledger.succeed(key, old, deploy.name, reloads.get(key, ()))
                 continue
@@ -141,7 +141,7 @@ def record_result(
                     ledger.forget(entry.key)
             elif entry.key in known:
                 ledger.settle(entry.key, seen)
-                for other in same_place(entry.key):
+                for other in others_at_path(entry.key):
                     if ledger.entry(other) is not None and other not in wanted:
                         ledger.forget(other)  # The other resource has lost its place to this one.
             elif entry.key in outcome.recorded and entry.origin is Origin.CREATED:

@@ -12,7 +12,7 @@ import agent
 from agent.deploys.containers.quadlet_text import FOLDER as QUADLETS
 from agent.deploys.cron.entry import path_of
 from agent.deploys.kind import Kind
-from agent.deploys.kind_table import NAMES, kind_named, paths_of, same_things
+from agent.deploys.kind_table import NAMES, kind_named, other_keys, paths_of
 from agent.deploys.unit_state import UNIT_FOLDER
 from tests.stories.life_cycles import ROWS
 
@@ -110,7 +110,7 @@ def test_every_kind_is_taken_through_its_life_on_a_host() -> None:
     ],
 )
 def test_a_thing_that_is_also_a_file_or_a_link_is_known_by_both_names(key: str, others: tuple[str, ...]) -> None:
-    assert same_things(key) == others
+    assert other_keys(key) == others
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from agent.host.ledger import Ledger
 from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.state import Memory
-from agent.steps.record import with_theirs
+from agent.steps.record import with_implied
 
 _SHOWN = 5
 """Near keys named in the complaint about an unknown one."""
@@ -69,7 +69,7 @@ def _require_unwanted(entry: LedgerEntry, memory: Memory) -> None:
     wanting = sorted(
         name
         for name, applied in memory.applied().deploys.items()
-        if entry.key in with_theirs((*applied.resources, *applied.owned))
+        if entry.key in with_implied((*applied.resources, *applied.owned))
     )
     if wanting:
         raise UsageError(
