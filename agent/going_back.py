@@ -86,7 +86,7 @@ def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> Tria
     done = roll_back(cycle.parts.ledger, planned.state, since=trial.at, wanted=wanted, attempted=rollback.attempted)
     cycle.log.reached(Milestone.WENT_BACK)
     source = health_source(cycle, planned.state)
-    health, reasons = trials.watch(trial, source, settle_s=cycle.settle_s, to_the_end=False)
+    health, reasons = trials.watch_health(trial, source, settle_s=cycle.settle_s, to_the_end=False)
     bad = rollback.bad
     if (reasons or rollback.failed_alike(converged.outcome)) and not bad.forlorn:
         bad = bad.in_doubt(cycle.parts.clock())

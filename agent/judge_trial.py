@@ -42,7 +42,7 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
         else:
             failed, doubtful = trials.broken(course.trial, course.outcome, cycle.parts.memory.state().attempts)
             to_the_end = not trials.settles_at_once(course.outcome)
-            verdict = _watch(cycle, verdict, course.trial, failed=failed, to_the_end=to_the_end)
+            verdict = _watch_health(cycle, verdict, course.trial, failed=failed, to_the_end=to_the_end)
             if verdict.harm:
                 verdict = _end_trial(cycle, verdict, course.trial, doubtful=doubtful)
     cycle.log.reached(Milestone.JUDGED)
@@ -67,7 +67,7 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) ->
         if trial is not None and changed:
             failed = pruned.told.failed if pruned is not None else ()
             to_the_end = pruned is None or not trials.removal_settles_at_once(pruned)
-            verdict = _watch(cycle, verdict, trial, failed=failed, to_the_end=to_the_end)
+            verdict = _watch_health(cycle, verdict, trial, failed=failed, to_the_end=to_the_end)
         elif changed:
             verdict = replace(verdict, health=health_source(cycle, course.state).health())
         if trial is not None:
@@ -75,7 +75,7 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) ->
     return verdict
 
 
-def _watch(
+def _watch_health(
     cycle: Cycle, verdict: TrialVerdict, trial: Trial, *, failed: tuple[str, ...], to_the_end: bool
 ) -> TrialVerdict:
     """``verdict`` with the health of the settled host, and the signs against the change.
@@ -86,7 +86,7 @@ def _watch(
     settle_s = 0 if failed else cycle.settle_s  # the change is known to do harm, so there is nothing to wait for
     # Without a state to go back to, nobody would act on a later failure.
     to_the_end = to_the_end and cycle.parts.memory.applied().good_commit is not None
-    health, signs = trials.watch(trial, source, settle_s=settle_s, to_the_end=to_the_end)
+    health, signs = trials.watch_health(trial, source, settle_s=settle_s, to_the_end=to_the_end)
     settled = not source.stopped()
     if not settled:
         # Nobody saw the host settle, so this try does not count.

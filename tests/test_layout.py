@@ -116,7 +116,7 @@ def _version() -> str:
 
 
 def test_no_two_public_classes_share_a_name() -> None:
-    """Nor with an alias of a type that other modules import."""
+    """Nor with an alias of a type that other modules import, nor do two aliases of functions."""
     trees = {path: ast.parse(path.read_text()) for path in MODULES}
     nodes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     imported = {(node.module, alias.name) for node in nodes for alias in node.names}
@@ -125,7 +125,9 @@ def test_no_two_public_classes_share_a_name() -> None:
         for path, tree in trees.items()
         for node in tree.body
         for name in _types_of(node)
-        if isinstance(node, ast.ClassDef) or (_name(path).removesuffix(".py").replace("/", "."), name) in imported
+        if isinstance(node, ast.ClassDef)
+        or (_name(path).removesuffix(".py").replace("/", "."), name) in imported
+        or (isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Callable["))
     )
     shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
     assert shared == set()

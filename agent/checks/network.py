@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agent.checks.look import LOOKED_AT, beginning
-from agent.system.http import Watch
+from agent.system.http import Cutoff
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -125,12 +125,12 @@ def _host_and_port(address: str) -> tuple[str, int]:
 @contextmanager
 def _connected(host: str, port: int, timeout_s: float) -> Iterator[socket.socket]:
     """A connection that is shut down after ``timeout_s`` seconds: errors after that are raised as TimeoutError."""
-    with Watch(time.monotonic() + timeout_s) as watch, socket.create_connection((host, port), timeout_s) as plain:
-        watch.follow(plain)
+    with Cutoff(time.monotonic() + timeout_s) as cutoff, socket.create_connection((host, port), timeout_s) as plain:
+        cutoff.follow(plain)
         try:
             yield plain
         except (OSError, client.HTTPException) as error:
-            if watch.ended:
+            if cutoff.ended:
                 raise TimeoutError from error
             raise
 

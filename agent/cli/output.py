@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+    from agent.system.download import OnProgress
+
 ENVELOPE_VERSION = 1
 
 UNLIMITED_WIDTH = 100_000
@@ -37,9 +39,6 @@ _GAP = "  "
 _QUOTED = "  | "
 _NARROWEST = 20
 """The fewest columns to which text is wrapped, on any terminal."""
-
-Watch = Callable[[int, int | None], None]
-"""Called with the bytes that have come and the bytes of the whole, None if they are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,21 +174,21 @@ class Output:
         return Spinner(self._console if self._err.isatty() else None)
 
     @contextmanager
-    def downloads(self) -> Iterator[Callable[[str], Watch]]:
-        """A function that takes the name of a download, shows a bar for it, and returns the bar's Watch. The bar is
-        gone at the end of the block; without a terminal there is none."""
+    def downloads(self) -> Iterator[Callable[[str], OnProgress]]:
+        """A function that shows a bar for the download of this name, and returns the function that moves the bar. The
+        bar is gone at the end of the block; without a terminal there is none."""
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
         with Progress(*columns, console=self._console, transient=True, disable=not self._err.isatty()) as progress:
 
-            def watch(what: str) -> Watch:
+            def progress_of(what: str) -> OnProgress:
                 for done in progress.task_ids:
                     progress.remove_task(done)
                 task = progress.add_task(escaped(what), total=None)
                 return lambda received, total: progress.update(task, completed=received, total=total)
 
-            yield watch
+            yield progress_of
 
     @property
     def symbols(self) -> bool:

@@ -17,18 +17,19 @@ SIZE_LIMIT = 2 * 1024**3
 """Bytes of one download; the largest tool chains are half of that."""
 
 
-def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], OnProgress]) -> ToolPin:
+def pin_archive(tool: ArchiveTool, work: Path, progress_of: Callable[[str], OnProgress]) -> ToolPin:
     """The pin of ``tool``: URL, sha256, size and paths of the commands for each platform.
 
-    ``work``: a private folder to download to. ``watch``: returns, by the name of a download, the function that is told
-    of its progress. Raises SourceError (``download-failed``, ``archive-refused``), InventoryError for a command that
-    the archive does not hold, TrustError (``pin-mismatch``) if tools.yaml names another sha256; several at once as one.
+    ``work``: a private folder to download to. ``progress_of``: returns, by the name of a download, the function that is
+    told of its progress. Raises SourceError (``download-failed``, ``archive-refused``), InventoryError for a command
+    that the archive does not hold, TrustError (``pin-mismatch``) if tools.yaml names another sha256; several at once as
+    one.
     """
     assets: dict[str, Asset] = {}
     failures: list[HostwrightError] = []
     for platform, wanted in tool.assets.items():
         try:
-            assets[platform] = _asset(tool, wanted, work / tool.name, watch(f"{tool.name} {platform}"))
+            assets[platform] = _asset(tool, wanted, work / tool.name, progress_of(f"{tool.name} {platform}"))
         except HostwrightError as error:
             failures.append(error)
     if failures:

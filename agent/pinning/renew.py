@@ -24,13 +24,11 @@ OF_HOSTS = f"{AGENT}[host]"
 
 _LookUp = Callable[..., Lock]
 
-Watch = Callable[[str], OnProgress]
-"""Called with the name of the pin that is looked up now; returns the function that is told of the progress."""
-
 
 class Renewal:
     """The making of one lock. ``addresses``: other repositories; an address with a path means a deploy file there.
-    ``work``: a private folder. ``agent``: the agent itself; None unless fleet.yaml asks for a version of it."""
+    ``work``: a private folder. ``progress_of``: returns, by the name of the pin that is looked up now, the function
+    that is told of the progress. ``agent``: the agent itself; None unless fleet.yaml asks for a version of it."""
 
     def __init__(
         self,
@@ -39,14 +37,14 @@ class Renewal:
         *,
         repositories: Repositories,
         work: Path,
-        watch: Watch,
+        progress_of: Callable[[str], OnProgress],
         agent: PythonTool | None = None,
     ) -> None:
         self._tools = tools
         self._addresses = sorted(addresses, key=str)
         self._repositories = repositories
         self._work = work
-        self._watch = watch
+        self._progress_of = progress_of
         self._agent = agent
         self.failures: list[HostwrightError] = []
         """The errors met by ``everything`` or ``only``. A tool or repository that could not be pinned keeps its old
@@ -94,7 +92,7 @@ class Renewal:
     def _own(self, lock: Lock, *, keep: bool) -> Lock:
         if self._agent is None or (keep and self._agent.exact and lock.agent_asked == self._agent.requirement):
             return lock
-        self._watch(AGENT)
+        self._progress_of(AGENT)
         require_named_index()
         asked = self._agent.requirement
         found = pin_python(replace(self._agent, requirement=asked.replace(AGENT, OF_HOSTS, 1)), self._work)
@@ -106,9 +104,9 @@ class Renewal:
             return lock
         asked = {name: asked for name, asked in lock.asked.items() if name != tool.name}
         if isinstance(tool, ArchiveTool):
-            pin = pin_archive(tool, self._work, self._watch)
+            pin = pin_archive(tool, self._work, self._progress_of)
         else:
-            self._watch(tool.name)
+            self._progress_of(tool.name)
             pin = pin_python(tool, self._work)
             asked[tool.name] = tool.requirement
         return replace(lock, tools={**lock.tools, tool.name: pin}, asked=asked)
@@ -123,7 +121,7 @@ class Renewal:
                 if pin is None and keep and address.exact:
                     pin = lock.repositories.get(pinned)
                 if pin is None:
-                    self._watch(pinned)
+                    self._progress_of(pinned)
                     pin = self._repositories.pin(Address(address.url, address.ref))
                 tree = self._repositories.tree(pin)
                 if address.path:

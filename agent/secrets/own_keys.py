@@ -21,7 +21,7 @@ DEFAULT_FILES = (
 
 KEY_LIMIT = 64 * 1024
 
-Ask = Callable[[str], str]
+_AskPassphrase = Callable[[str], str]
 """A function that shows a prompt and returns the passphrase that a person types, without echo."""
 
 
@@ -29,7 +29,7 @@ class OwnKeys:
     """A person's keys. ``files``: the identity files that the person named; empty: the usual ones below ``home`` (None:
     the person's own). ``ask``: None where nobody can be asked for a passphrase."""
 
-    def __init__(self, files: Sequence[Path], ask: Ask | None, home: Path | None = None) -> None:
+    def __init__(self, files: Sequence[Path], ask: _AskPassphrase | None, home: Path | None = None) -> None:
         self._named = bool(files)
         home = home or Path.home()
         self._files = tuple(files) or tuple(path for name in DEFAULT_FILES if (path := home / name).is_file())

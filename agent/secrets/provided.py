@@ -15,7 +15,7 @@ from agent.secrets.providers.google import Google
 from agent.secrets.providers.vault import Vault
 from agent.system import core_dumps, mask
 
-Ask = Callable[[str, Mapping[str, Any]], "str | Mapping[str, Any]"]
+_AskProvider = Callable[[str, Mapping[str, Any]], "str | Mapping[str, Any]"]
 """A function that returns the value at a place, asked for by settings: a text, or an object of several values. Raises
 ProviderError."""
 
@@ -24,7 +24,7 @@ class Providers:
     """All providers that the agent knows. ``credentials``: the folder with this host's own credentials for them."""
 
     def __init__(self, credentials: Path) -> None:
-        self._ask: dict[ProviderKind, Ask] = {
+        self._ask: dict[ProviderKind, _AskProvider] = {
             ProviderKind.VAULT: Vault(credentials).value,
             ProviderKind.AWS: Aws(credentials).value,
             ProviderKind.AZURE: Azure().value,

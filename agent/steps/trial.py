@@ -125,7 +125,9 @@ def _are_calm(keys: Iterable[str]) -> bool:
     return bool(kinds) and all(kind is not None and kind.calm for kind in kinds)
 
 
-def watch(trial: Trial, source: HealthSource, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
+def watch_health(
+    trial: Trial, source: HealthSource, *, settle_s: int, to_the_end: bool
+) -> tuple[Health, tuple[str, ...]]:
     """The host's health when the change has settled, and the signs against the change, a text each: none when it is
     good.
 

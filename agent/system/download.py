@@ -23,7 +23,7 @@ from agent.domain.pins import Asset
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder
-from agent.system.http import MAX_REDIRECTS, Watch, open_url, shown
+from agent.system.http import MAX_REDIRECTS, Cutoff, open_url, shown
 
 OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that have come and the bytes of the whole file, None if the server does not say."""
@@ -193,19 +193,19 @@ class _Transfer:
             headers["Range"] = f"bytes={received}-"
             if self._validator:
                 headers["If-Range"] = self._validator
-        with Watch(deadline) as watch, self._opened(headers, watch) as response:
+        with Cutoff(deadline) as cutoff, self._opened(headers, cutoff) as response:
             total = self._judge(response, received)
             with self._open(append=response.status == http.HTTPStatus.PARTIAL_CONTENT) as file:
                 while chunk := self._read(response):
                     self._take(file, chunk, total)
-            if watch.ended or (total is not None and self._received() < total):
+            if cutoff.ended or (total is not None and self._received() < total):
                 raise _Interrupted("the connection ended early")
 
     @contextmanager
-    def _opened(self, headers: Mapping[str, str], watch: Watch) -> Iterator[http.client.HTTPResponse]:
+    def _opened(self, headers: Mapping[str, str], cutoff: Cutoff) -> Iterator[http.client.HTTPResponse]:
         with _interruptions():
             try:
-                response = open_url(self._url, headers, watch, self._patience.stall_s)
+                response = open_url(self._url, headers, cutoff, self._patience.stall_s)
             except HTTPError as error:
                 error.close()
                 raise self._refusal(error.code) from error

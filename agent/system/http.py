@@ -29,7 +29,7 @@ ANSWER_LIMIT = 1024 * 1024
 """Bytes of an answer to ``ask``."""
 
 
-def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float) -> http.client.HTTPResponse:
+def open_url(url: str, headers: Mapping[str, str], cutoff: Cutoff, stall_s: float) -> http.client.HTTPResponse:
     """The answer of the server, redirects followed. ``stall_s``: the longest time without a connection or a byte.
 
     Raises HTTPError for an answer that is no success, SourceError for a redirect from https to anything else, OSError
@@ -37,7 +37,7 @@ def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float)
     """
     wanted = request.Request(url, headers={"User-Agent": f"hostwright/{__version__}", **headers})  # noqa: S310
     handlers = request.ProxyHandler(), _Redirects(), request.HTTPDefaultErrorHandler(), request.HTTPErrorProcessor()
-    response: http.client.HTTPResponse = _opener(watch, *handlers).open(wanted, timeout=stall_s)
+    response: http.client.HTTPResponse = _opener(cutoff, *handlers).open(wanted, timeout=stall_s)
     return response
 
 
@@ -66,12 +66,12 @@ def ask(
     broken connection, and OSError for a longer answer or after ``timeout_s`` seconds.
     """
     wanted = request.Request(url, body, {"User-Agent": f"hostwright/{__version__}", **headers}, method=method)  # noqa: S310
-    with Watch(time.monotonic() + timeout_s) as watch:
-        opener = _opener(watch, request.ProxyHandler({} if direct or is_local(url) else None))
+    with Cutoff(time.monotonic() + timeout_s) as cutoff:
+        opener = _opener(cutoff, request.ProxyHandler({} if direct or is_local(url) else None))
         with opener.open(wanted, timeout=timeout_s) as response:
             found: bytes = response.read(ANSWER_LIMIT + 1)
             status: int = response.status
-        if watch.ended:
+        if cutoff.ended:
             raise TimeoutError(f"no whole answer within {timeout_s:g} s")
     if len(found) > ANSWER_LIMIT:
         raise OSError(f"an answer of more than {ANSWER_LIMIT} bytes")
@@ -89,7 +89,7 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-class Watch:
+class Cutoff:
     """A timer that shuts down the sockets of one attempt at ``deadline`` (``time.monotonic()``): if a server sends a
     byte now and then, no read ever times out."""
 
@@ -102,56 +102,56 @@ class Watch:
     def follow(self, connected: socket.socket) -> None:
         self._sockets.append(connected.dup())
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Cutoff:
         self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._timer.join()
-        for watched in self._sockets:
-            watched.close()
+        for followed in self._sockets:
+            followed.close()
 
     def _end(self) -> None:
         self.ended = True
-        for watched in self._sockets:
+        for followed in self._sockets:
             with contextlib.suppress(OSError):
-                watched.shutdown(socket.SHUT_RDWR)
+                followed.shutdown(socket.SHUT_RDWR)
 
 
 class _Connection(http.client.HTTPConnection):
-    watch: Watch | None = None
+    cutoff: Cutoff | None = None
 
     def connect(self) -> None:
         super().connect()
-        if self.watch is not None:
-            self.watch.follow(self.sock)
+        if self.cutoff is not None:
+            self.cutoff.follow(self.sock)
 
 
 class _TlsConnection(http.client.HTTPSConnection, _Connection):
-    """A connection with TLS. By the order of its bases the watch follows the bare socket before the TLS handshake."""
+    """A connection with TLS. By the order of its bases the cutoff follows the bare socket before the TLS handshake."""
 
 
 class _Handler(request.AbstractHTTPHandler):
-    """The handler of http and https, over connections that ``watch`` follows."""
+    """The handler of http and https, over connections that ``cutoff`` follows."""
 
     http_request = https_request = request.AbstractHTTPHandler.do_request_
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, cutoff: Cutoff) -> None:
         super().__init__()
-        self._watch = watch
+        self._cutoff = cutoff
 
     def http_open(self, req: request.Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(_watched, _Connection, self._watch), req)
+        return self.do_open(partial(_connection, _Connection, self._cutoff), req)
 
     def https_open(self, req: request.Request) -> http.client.HTTPResponse:
-        connect = partial(_watched, _TlsConnection, self._watch)
+        connect = partial(_connection, _TlsConnection, self._cutoff)
         return self.do_open(connect, req, context=ssl.create_default_context())
 
 
-def _watched(kind: type[_Connection], watch: Watch, host: str, **options: Any) -> _Connection:
+def _connection(kind: type[_Connection], cutoff: Cutoff, host: str, **options: Any) -> _Connection:
     connection = kind(host, **options)
-    connection.watch = watch
+    connection.cutoff = cutoff
     return connection
 
 
@@ -171,9 +171,9 @@ class _Redirects(request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(watch: Watch, *handlers: request.BaseHandler) -> request.OpenerDirector:
+def _opener(cutoff: Cutoff, *handlers: request.BaseHandler) -> request.OpenerDirector:
     """An opener for http and https alone. The library's ``build_opener`` also follows redirects to file: and ftp:."""
     opener = request.OpenerDirector()
-    for handler in (*handlers, _Handler(watch), request.UnknownHandler()):
+    for handler in (*handlers, _Handler(cutoff), request.UnknownHandler()):
         opener.add_handler(handler)
     return opener

@@ -245,8 +245,8 @@ def test_what_goes_on_now_is_no_markup(terminal):
 
 def test_what_is_fetched_now_is_no_markup(terminal):
     written = Terminal()
-    with Output(err=written).downloads() as watch:
-        watch(MARKUP)(1, 2)
+    with Output(err=written).downloads() as progress_of:
+        progress_of(MARKUP)(1, 2)
     assert "[/etc/x] [a-z]+ {task} :smile: \\x1b[2J" in written.getvalue()
 
 

@@ -38,7 +38,7 @@ class Desk:
             environment.addresses(),
             repositories=Repositories(self.cache, Access(None, None, timeout_s=30)),
             work=self.work,
-            watch=self._watch,
+            progress_of=self._progress_of,
             agent=environment.agent(),
         )
         new = renewal.only(old or Lock(), names) if names else renewal.everything(old or Lock())
@@ -74,6 +74,6 @@ class Desk:
             for path, text in {**files, f"{dist}.dist-info/RECORD": record}.items():
                 wheel.writestr(path, text)
 
-    def _watch(self, what: str):
+    def _progress_of(self, what: str):
         self.seen.append(what)
         return lambda _received, _total: None

@@ -12,7 +12,7 @@ from agent.domain.memory import LONGEST_BACKOFF_S, AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, PermittedPlan
 from agent.domain.trial import FIRST_DOUBT_S, Bad, Trial
-from agent.steps.trial import HealthSource, begin_trial, evaluate_trial, settles_at_once, watch
+from agent.steps.trial import HealthSource, begin_trial, evaluate_trial, settles_at_once, watch_health
 from agent.system.systemd import UNTOLD
 from tests.steps.build import change, deploy, health, outcome, plan, planned, result, state
 
@@ -82,17 +82,17 @@ def test_a_config_repo_that_cannot_be_reached_any_more_counts() -> None:
 
 def test_what_could_not_be_reached_before_does_not_count() -> None:
     course = Course(seen(), remote=False)
-    assert watch(replace(WEB, remote=False), course.senses(), settle_s=0, to_the_end=True)[1] == ()
+    assert watch_health(replace(WEB, remote=False), course.senses(), settle_s=0, to_the_end=True)[1] == ()
 
 
 def test_what_comes_up_while_it_settles_is_well() -> None:
     course = Course(seen(FAILING), seen(FAILING), seen(replace(FAILING, passed=True)))
-    assert watch(WEB, course.senses(), settle_s=60, to_the_end=True)[1] == ()
+    assert watch_health(WEB, course.senses(), settle_s=60, to_the_end=True)[1] == ()
 
 
 def test_what_falls_while_it_settles_is_bad() -> None:
     course = Course(seen(replace(FAILING, passed=True)), seen(FAILING))
-    assert watch(WEB, course.senses(), settle_s=60, to_the_end=True)[1] != ()
+    assert watch_health(WEB, course.senses(), settle_s=60, to_the_end=True)[1] != ()
     assert course.now == 60
 
 
@@ -110,20 +110,20 @@ def test_of_what_nobody_knows_anything_is_expected() -> None:
 @pytest.mark.parametrize(("to_the_end", "seconds"), [(True, 60), (False, 0)])
 def test_what_is_well_is_watched_to_the_end_where_that_matters(to_the_end: bool, seconds: int) -> None:
     course = Course(seen())
-    watch(WEB, course.senses(), settle_s=60, to_the_end=to_the_end)
+    watch_health(WEB, course.senses(), settle_s=60, to_the_end=to_the_end)
     assert course.now == seconds
 
 
 def test_what_is_not_well_yet_is_waited_for() -> None:
     course = Course(seen(FAILING), seen())
-    assert watch(WEB, course.senses(), settle_s=60, to_the_end=False)[1] == ()
+    assert watch_health(WEB, course.senses(), settle_s=60, to_the_end=False)[1] == ()
     assert 0 < course.now < 60
 
 
 def test_a_cycle_that_is_to_end_does_not_wait() -> None:
     course = Course(seen(FAILING))
     course.stopping = True
-    watch(WEB, course.senses(), settle_s=60, to_the_end=True)
+    watch_health(WEB, course.senses(), settle_s=60, to_the_end=True)
     assert course.now == 0
 
 

@@ -87,13 +87,13 @@ def _write(
     tree = FolderTree(root)
     environment = load(tree, name, repositories.tree, locked=False)
     old = _old(output, tree, name, keep=bool(names))
-    with tempfile.TemporaryDirectory(prefix="hostwright-lock-") as work, output.downloads() as watch:
+    with tempfile.TemporaryDirectory(prefix="hostwright-lock-") as work, output.downloads() as progress_of:
         renewal = Renewal(
             environment.tools,
             environment.addresses(),
             repositories=repositories,
             work=Path(work),
-            watch=watch,
+            progress_of=progress_of,
             agent=environment.agent(),
         )
         new = renewal.only(old, names) if names else renewal.everything(old)

@@ -57,7 +57,7 @@ from agent.system.systemd import booted
 LOCK_WAIT_S = 600.0
 """Seconds to wait for a running cycle; to install a package or two takes minutes."""
 
-Talk = Callable[[str], None]
+_Talk = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) 
     return changed
 
 
-def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple[Settings, bool]:
+def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: _Talk) -> tuple[Settings, bool]:
     """Try the settings and anchors, and write them. Return the settings, and True if anything changed. Raises
     HostwrightError, OSError; ``undo`` can take back what was written until then."""
     draft = _draft(options, paths)
@@ -233,7 +233,7 @@ def _draft(options: SetupOptions, paths: Paths) -> Settings:
     return draft
 
 
-def _with_origin(draft: Settings, options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> Settings:
+def _with_origin(draft: Settings, options: SetupOptions, paths: Paths, undo: Undo, talk: _Talk) -> Settings:
     """Bring the host's own remote up to the clone. Return the draft with its branch."""
     if options.source is None:
         if not paths.origin.is_dir():

@@ -31,7 +31,7 @@ from agent.system.systemd import booted
 LOCK_WAIT_S = 600.0
 """Seconds to wait for a cycle that somebody started by hand, or for bootstrap.sh."""
 
-Talk = Callable[[str], None]
+_Talk = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
         return output.ask("go on?")
 
 
-def take_off(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
+def take_off(paths: Paths, *, keep: bool, talk: _Talk) -> Gone:
     """Stop the services, give back all things in the ledger, and remove the agent. With ``keep`` only the agent goes:
     the things that it configured stay, and so do settings, memory and ledger.
 
@@ -160,7 +160,7 @@ def _withdraw(paths: Paths) -> list[str]:
     return []
 
 
-def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
+def _give_back(paths: Paths, gone: Gone, talk: _Talk) -> bool:
     """Give back all things in the ledger, and note in ``gone`` what failed and what stays. Return True if the ledger is
     still needed, because a thing could not be restored."""
     ledger = Ledger(paths.ledger)

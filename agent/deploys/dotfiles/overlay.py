@@ -77,13 +77,13 @@ def _last(patterns: Mapping[str, T], path: str, otherwise: T) -> T:
     return next((value for pattern, value in reversed(list(patterns.items())) if fnmatchcase(path, pattern)), otherwise)
 
 
-Render = Callable[[str, str], str]
+_RenderTemplate = Callable[[str, str], str]
 """A function that renders a template; the second argument is its path."""
 
 _Found = list[tuple[Laid, Leaf]]
 
 
-def overlaid(user: str, sets: Sequence[Laid], home: Home, render: Render) -> list[Item]:
+def overlaid(user: str, sets: Sequence[Laid], home: Home, render: _RenderTemplate) -> list[Item]:
     """All items of ``user``'s home, sorted by path. Raises Mistake for sets that contradict each other, and whatever
     ``render`` raises."""
     overlay = _Overlay(user, sets, home, render)
@@ -94,7 +94,7 @@ def overlaid(user: str, sets: Sequence[Laid], home: Home, render: Render) -> lis
 
 
 class _Overlay:
-    def __init__(self, user: str, sets: Sequence[Laid], home: Home, render: Render) -> None:
+    def __init__(self, user: str, sets: Sequence[Laid], home: Home, render: _RenderTemplate) -> None:
         self._user = user
         self._home = home
         self._render = render
