@@ -84,7 +84,7 @@ class ControlSocket:
         self._path.unlink(missing_ok=True)
 
 
-def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
+def trigger_cycle(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
     """Ask the daemon at ``path`` for a cycle and return its answer. Raises SettingsError if none comes in time."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     with connection:

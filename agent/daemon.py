@@ -115,7 +115,7 @@ class Daemon:
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, self._ask)
+        signal.signal(signal.SIGHUP, self._make_due)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(control, selectors.EVENT_READ)
         self.selector.register(wake_read, selectors.EVENT_READ)
@@ -169,17 +169,17 @@ class Daemon:
         if self.rest.is_current():
             self._every(self.rest.drift_s, self._check)
             self._every(self.rest.fetch_s, lambda: self._ask_beside(REMOTE, self.rest.ask))
-            self._every(min(self.rest.plan_s, self.rest.until - int(time.time())), self._ask)
+            self._every(min(self.rest.plan_s, self.rest.until - int(time.time())), self._make_due)
             self._begin_watch()
         else:
             interval = self.rest.interval_s
-            self._every(min(interval, TRIAL_S) if self.paths.previous.is_symlink() else interval, self._ask)
+            self._every(min(interval, TRIAL_S) if self.paths.previous.is_symlink() else interval, self._make_due)
 
     def _every(self, seconds: int, job: Callable[[], None]) -> None:
         seconds = max(1, min(seconds, LONGEST_INTERVAL_S))
         self.scheduler.every(seconds).to(max(seconds, round(seconds * (1 + JITTER)))).seconds.do(job)
 
-    def _ask(self, *_: object) -> None:
+    def _make_due(self, *_: object) -> None:
         self.due = True
 
     def _check(self, *, by_clock: bool = True) -> None:

@@ -44,7 +44,7 @@ TOLD_EVERY_S: Final = 60.0
 """The time between two lines in the journal about requests that were refused: strangers must not fill it."""
 PAUSE_S: Final = 5.0
 """The time between two requests to the daemon."""
-ASK_TIMEOUT_S: Final = 10.0
+TRIGGER_TIMEOUT_S: Final = 10.0
 CHANGED_S: Final = 1.0
 """The time between two looks whether the settings of the webhook have changed."""
 
@@ -82,8 +82,8 @@ class Allowance:
 class Bell:
     """A bell that asks for one cycle after any number of rings, at most one every ``pause_s`` seconds."""
 
-    def __init__(self, ask: Callable[[], object], pause_s: float = PAUSE_S) -> None:
-        self._ask, self._pause_s = ask, pause_s
+    def __init__(self, trigger: Callable[[], object], pause_s: float = PAUSE_S) -> None:
+        self._trigger, self._pause_s = trigger, pause_s
         self._rung = threading.Event()
         threading.Thread(target=self._answer, daemon=True).start()
 
@@ -95,7 +95,7 @@ class Bell:
             self._rung.wait()
             self._rung.clear()
             try:
-                self._ask()
+                self._trigger()
             except HostwrightError as error:
                 log.warning("%s", error.message)  # no harm: a cycle comes by the clock anyway
             time.sleep(self._pause_s)
@@ -193,7 +193,7 @@ def serve(paths: Paths) -> int:
     if the address cannot be bound."""
     log_to_stderr(logging.INFO)
     memory = Memory(paths)
-    bell = Bell(lambda: control.ask(paths.control, wait=False, timeout_s=ASK_TIMEOUT_S))
+    bell = Bell(lambda: control.trigger_cycle(paths.control, wait=False, timeout_s=TRIGGER_TIMEOUT_S))
     while (webhook := memory.state().fleet.webhook) is not None:
         with Listener(webhook, bell) as listener:
             log.info("listening on %s", webhook.listen)

@@ -167,7 +167,7 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
         clock=clock,
         # A host that follows its own repository asks nobody to admit it: only its own root writes there.
         admission=partial(_admission, paths, settings, mirror) if settings.remote != str(paths.origin) else None,
-        asked=(paths.request, paths.next_identity),
+        request_files=(paths.request, paths.next_identity),
     )
 
 

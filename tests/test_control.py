@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from agent.control import ControlSocket, ask
+from agent.control import ControlSocket, trigger_cycle
 from agent.errors import SettingsError
 
 
@@ -30,7 +30,7 @@ def served(control, reply):
 
 def test_whoever_waits_is_told_how_the_cycle_ended(control, tmp_path):
     thread = served(control, {"ok": True, "exit": 7})
-    assert ask(tmp_path / "control.sock", wait=True, timeout_s=60) == {"ok": True, "exit": 7}
+    assert trigger_cycle(tmp_path / "control.sock", wait=True, timeout_s=60) == {"ok": True, "exit": 7}
     thread.join(30)
 
 
@@ -69,6 +69,6 @@ def test_a_peer_that_speaks_a_byte_at_a_time_is_not_waited_for(control, tmp_path
 
 def test_where_no_daemon_answers_the_error_says_what_to_do(tmp_path):
     with pytest.raises(SettingsError) as caught:
-        ask(tmp_path / "control.sock", wait=False, timeout_s=1)
+        trigger_cycle(tmp_path / "control.sock", wait=False, timeout_s=1)
     assert (caught.value.kind, "hostwright apply" in caught.value.hint) == ("no-daemon", True)
     assert caught.value.message == f"no daemon answers on {tmp_path}/control.sock: No such file or directory"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control import Caller, ask
+from agent.control import Caller, trigger_cycle
 from agent.daemon import REMOTE, Daemon
 from agent.domain.question import Question, QuestionKind
 from agent.host.paths import Paths
@@ -135,7 +135,7 @@ def test_the_clock_starts_one_cycle_after_the_other(start: Start) -> None:
 def test_a_person_who_waits_is_told_how_the_cycle_ended(start: Start) -> None:
     daemon = start()
     daemon.until(lambda: daemon.cycles == 1)
-    assert ask(daemon.paths.control, wait=True, timeout_s=PATIENCE_S) == {"ok": True, "exit": 7}
+    assert trigger_cycle(daemon.paths.control, wait=True, timeout_s=PATIENCE_S) == {"ok": True, "exit": 7}
     assert daemon.cycles == 2
 
 
@@ -149,7 +149,7 @@ def test_sighup_asks_for_a_cycle(start: Start) -> None:
 def test_two_cycles_never_run_at_once(start: Start) -> None:
     daemon = start(SLOW, every_s=1)
     daemon.until(lambda: daemon.cycles == 1)
-    ask(daemon.paths.control, wait=False, timeout_s=PATIENCE_S)
+    trigger_cycle(daemon.paths.control, wait=False, timeout_s=PATIENCE_S)
     time.sleep(1.5)
     assert daemon.cycles == 1
 

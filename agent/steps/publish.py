@@ -58,7 +58,7 @@ class Publisher:
         if self.admission is not None and state is not None and (asking is not None or state.request is None):
             self.admission.keep(state)
 
-    def ask(self, deadline_s: float) -> None:
+    def send_request(self, deadline_s: float) -> None:
         """Put the request of this host on the branch, and nothing else. Raises ReportError when it did not arrive,
         SettingsError where the keys cannot be used."""
         if self.admission is not None:

@@ -61,7 +61,7 @@ class StatusReporter:
     """The hosts of the inventory, for the page; None where nobody can tell."""
     clock: Callable[[], int]
     admission: Callable[[str | None], Admission] | None = None
-    asked: tuple[Path, ...] = ()
+    request_files: tuple[Path, ...] = ()
     """Files of which one exists while this host has a request on the branch, or keys to ask for."""
 
     def attempting(self, account: Account) -> None:
@@ -140,10 +140,10 @@ class StatusReporter:
             publisher = replace(publisher, heads=account.fetched.others)
         publisher.publish(reports, trusted, deadline_s)
 
-    def ask(self) -> None:
+    def request_admission(self) -> None:
         """Ask to be admitted, if this host is not. Raises ReportError, SettingsError."""
         admission = self._admission(None)
-        self._publisher(self._box(), self.memory.state().fleet, {}, admission).ask(SEND_DEADLINE_S)
+        self._publisher(self._box(), self.memory.state().fleet, {}, admission).send_request(SEND_DEADLINE_S)
 
     def rotate(self) -> tuple[str, bool]:
         """Ask to be admitted with new keys, or with those that wait already. Return their fingerprint, and True if they
@@ -154,7 +154,7 @@ class StatusReporter:
         if (admission := self._admission(None)) is None:
             raise UsageError("nobody admits this host", hint="it follows its own repository")
         asked = admission.rotate()
-        self.ask()
+        self.request_admission()
         return asked
 
     def withdraw(self) -> None:
@@ -178,7 +178,7 @@ class StatusReporter:
 
     def _admission_asked_for(self, account: Account) -> Admission | None:
         """The admission of a host that asks for something; None for any other."""
-        return self._admission(account) if any(path.exists() for path in self.asked) else None
+        return self._admission(account) if any(path.exists() for path in self.request_files) else None
 
     def _displaced(self, account: Account) -> list[ReportError]:
         """The error of a host whose name the fleet knows another machine by; empty for any other."""

@@ -91,7 +91,7 @@ class Machine:
             hosts=lambda _: None,
             clock=lambda: NOW,
             admission=self.admission,
-            asked=(self.paths.request, self.paths.next_identity),
+            request_files=(self.paths.request, self.paths.next_identity),
         )
 
     def report(self, *, news: bool = True) -> list[str]:

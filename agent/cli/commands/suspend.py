@@ -9,7 +9,7 @@ import click
 
 from agent.cli.invocation import APPLY_WAIT_S, CliCommand, Reply, until
 from agent.cli.output import Output
-from agent.control import ask
+from agent.control import trigger_cycle
 from agent.domain.memory import Suspension
 from agent.domain.text import SECOND, moment
 from agent.errors import SettingsError, UsageError
@@ -43,4 +43,4 @@ def suspend(output: Output, paths: Paths, reason: str, duration: str | None) -> 
 def report_soon(paths: Paths) -> None:
     """Ask the daemon for a cycle, which reports the change now. Without a daemon the next cycle reports it."""
     with contextlib.suppress(SettingsError):
-        ask(paths.control, wait=False, timeout_s=10.0)
+        trigger_cycle(paths.control, wait=False, timeout_s=10.0)

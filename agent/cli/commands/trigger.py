@@ -6,7 +6,7 @@ import click
 
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
-from agent.control import ask
+from agent.control import trigger_cycle
 from agent.errors import Exit, HostwrightError, SettingsError
 from agent.host.paths import Paths
 from agent.host.state import Memory
@@ -19,7 +19,7 @@ TRIGGER_WAIT_S = 4 * 3600.0
 @click.option("--wait", is_flag=True, help="Wait for the cycle to end and exit with its code.")
 def trigger(output: Output, paths: Paths, wait: bool) -> Reply:
     """Ask the daemon for a cycle now; unlike with `apply`, failed deploys wait for their next try."""
-    answer = ask(paths.control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
+    answer = trigger_cycle(paths.control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
     if answer.get("ok") is not True:
         raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind=ProblemKind.NO_DAEMON)
     code = answer.get("exit", 0)
