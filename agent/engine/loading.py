@@ -21,7 +21,7 @@ _FEW_COLLECTIONS = 100_000
 time."""
 
 
-class _Arguing:
+class _WithMergedData:
     """A host whose data are merged once, not for each of 32 names."""
 
     def __init__(self, host: Any) -> None:
@@ -32,19 +32,19 @@ class _Arguing:
         return getattr(self._host, name)
 
 
-def _arguing(pop: Callable[..., Any]) -> Callable[..., Any]:
+def _with_merged_data(pop: Callable[..., Any]) -> Callable[..., Any]:
     """``pop``, pyinfra's ``pop_global_arguments``, for a host whose data are merged once."""
 
     def popped(state: Any, host: Any, kwargs: dict[str, Any]) -> Any:
-        return pop(state, _Arguing(host), kwargs)
+        return pop(state, _WithMergedData(host), kwargs)
 
     return popped
 
 
-def _arguing_for_facts(pop: Callable[..., Any]) -> Callable[..., Any]:
+def _with_last_result_kept(pop: Callable[..., Any]) -> Callable[..., Any]:
     """``pop``, pyinfra's ``pop_global_arguments``, with the last result kept. Most facts are asked with the arguments
     of their operation; then the result is the same each time."""
-    quicker = _arguing(pop)
+    quicker = _with_merged_data(pop)
     last: list[Any] = [None, None]
 
     def popped(state: Any, host: Any, kwargs: dict[str, Any]) -> Any:
@@ -85,8 +85,8 @@ _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("pyinfra.api.arguments", "all_global_arguments", functools.cache),
     ("pyinfra.api.facts", "all_global_arguments", functools.cache),
     ("pyinfra.api.facts", "getcallargs", _binding_once),
-    ("pyinfra.api.facts", "pop_global_arguments", _arguing_for_facts),
-    ("pyinfra.api.operation", "pop_global_arguments", _arguing),
+    ("pyinfra.api.facts", "pop_global_arguments", _with_last_result_kept),
+    ("pyinfra.api.operation", "pop_global_arguments", _with_merged_data),
     ("pyinfra.api.operation", "signature", functools.cache),
     ("pyinfra.api.command", "shlex", _splitting_once),
 )

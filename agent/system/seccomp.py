@@ -13,7 +13,7 @@ import struct
 from collections.abc import Collection, Sequence
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
-_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_RETURN_ALLOW, _RETURN_ERRNO = 0x7FFF0000, 0x00050000
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
@@ -120,8 +120,8 @@ def _instruction(code: int, value: int, if_so: int = 0, if_not: int = 0) -> byte
     return struct.pack("<HBBI", code, if_so, if_not, value)
 
 
-_REFUSE = _instruction(_RETURN, _ERRNO | errno.EPERM)
-_ALLOWED = _instruction(_RETURN, _ALLOW)
+_REFUSE = _instruction(_RETURN, _RETURN_ERRNO | errno.EPERM)
+_ALLOW = _instruction(_RETURN, _RETURN_ALLOW)
 
 
 def program(machine: str) -> bytes:
@@ -130,12 +130,12 @@ def program(machine: str) -> bytes:
         raise OSError(errno.ENOSYS, f"no filter of system calls for {machine}")
     architecture, column = _MACHINES[machine]
     judged: dict[str, list[bytes]] = {
-        "socket": [*_either(0, _AF_NETLINK, then=_ALLOWED), *_unless(0, {_AF_UNIX}), *_stream(1)],
+        "socket": [*_if_equal(0, _AF_NETLINK, then=_ALLOW), *_unless(0, {_AF_UNIX}), *_stream(1)],
         "socketpair": _stream(1),
-        "clone": [_load(0), _instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1), _REFUSE, _ALLOWED],
-        "fcntl": [*_granted(1, _RECORD_LOCKS), *_unless(1, _FCNTL.values()), _ALLOWED],
-        "ioctl": [*_unless(1, _IOCTL.values()), _ALLOWED],
-        "prlimit64": [*_unless(0, {0}), _ALLOWED],  # its own limits
+        "clone": [_load(0), _instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1), _REFUSE, _ALLOW],
+        "fcntl": [*_fake_success(1, _RECORD_LOCKS), *_unless(1, _FCNTL.values()), _ALLOW],
+        "ioctl": [*_unless(1, _IOCTL.values()), _ALLOW],
+        "prlimit64": [*_unless(0, {0}), _ALLOW],  # its own limits
     }
     rules = [
         _instruction(_LOAD, _ARCHITECTURE),
@@ -144,12 +144,12 @@ def program(machine: str) -> bytes:
         _instruction(_LOAD, _NUMBER),
         _instruction(_AT_LEAST, _X32, if_not=1),
         _REFUSE,
-        *_rule(_CLONE3, [_instruction(_RETURN, _ERRNO | errno.ENOSYS)]),
+        *_rule(_CLONE3, [_instruction(_RETURN, _RETURN_ERRNO | errno.ENOSYS)]),
         *_rule(_IO_URING_SETUP, [_REFUSE]),
     ]
     for name, numbers in _CALLS.items():
         rules += _rule(numbers[column], judged.get(name, [_REFUSE]))
-    return b"".join((*rules, _ALLOWED))
+    return b"".join((*rules, _ALLOW))
 
 
 def _rule(number: int, verdict: Sequence[bytes]) -> list[bytes]:
@@ -162,14 +162,14 @@ def _load(argument: int) -> bytes:
     return _instruction(_LOAD, _ARGUMENTS + 8 * argument)
 
 
-def _either(argument: int, value: int, *, then: bytes) -> list[bytes]:
+def _if_equal(argument: int, value: int, *, then: bytes) -> list[bytes]:
     """Instructions that run ``then`` if the argument is ``value``, and otherwise go on behind it."""
     return [_load(argument), _instruction(_EQUAL, value, if_not=1), then]
 
 
-def _granted(argument: int, values: Sequence[int]) -> list[bytes]:
+def _fake_success(argument: int, values: Sequence[int]) -> list[bytes]:
     """Instructions that skip the call and report success if the argument is one of ``values``."""
-    return [part for value in values for part in _either(argument, value, then=_instruction(_RETURN, _ERRNO))]
+    return [part for value in values for part in _if_equal(argument, value, then=_instruction(_RETURN, _RETURN_ERRNO))]
 
 
 def _unless(argument: int, values: Collection[int]) -> list[bytes]:
@@ -190,7 +190,7 @@ def _stream(argument: int) -> list[bytes]:
         _instruction(_AND, _SOCK_TYPE),
         _instruction(_EQUAL, _SOCK_STREAM, if_so=1),
         _REFUSE,
-        _ALLOWED,
+        _ALLOW,
     ]
 
 

@@ -33,7 +33,7 @@ _KEY = re.compile(rb"(?m)^[\"']?sops[\"']?:|\"sops\"\s*:|^sops_\w+=|^\[sops\]")
 _RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex")
 """The rules that say, by their keys, which values are encrypted. A later rule overrides an earlier one."""
 
-Path = tuple[str, ...]
+_KeyPath = tuple[str, ...]
 
 
 class SopsError(Exception):
@@ -115,7 +115,7 @@ def require_usable(metadata: Mapping[str, Any]) -> None:
             raise SopsError(f"its {rule} cannot be followed: {error}") from None
 
 
-def stays_clear(metadata: Mapping[str, Any], names: Path) -> bool:
+def stays_clear(metadata: Mapping[str, Any], names: _KeyPath) -> bool:
     """True if SOPS leaves the value below the keys ``names`` in clear. Rules about comments do not count."""
     encrypted = True
     for rule in _RULES:
@@ -143,7 +143,7 @@ def is_comment(value: object) -> bool:
     return is_encrypted(value) and f"{value}".endswith(",type:comment]")
 
 
-def _walk(value: Any, path: Path, key: bytes, update: Callable[[bytes], None], *, only: bool) -> Any:
+def _walk(value: Any, path: _KeyPath, key: bytes, update: Callable[[bytes], None], *, only: bool) -> Any:
     if isinstance(value, Mapping):
         return {name: _walk(item, (*path, f"{name}"), key, update, only=only) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -50,7 +50,7 @@ class CronEntry(File):
             )
         missing = {key: user for key, user in users.items() if not _exists(user)}
         made = tree.corrections([item for item in wanted if item.key not in missing], root)
-        return [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())]
+        return [*made, *(refusal(key, _missing_user(user)) for key, user in missing.items())]
 
     def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
@@ -73,7 +73,7 @@ def _exists(user: str) -> bool:
     return True
 
 
-def _nobody(user: str) -> DeployError:
+def _missing_user(user: str) -> DeployError:
     """The error for a job whose user does not exist."""
     return DeployError(
         f"user {user} does not exist, who should run it",

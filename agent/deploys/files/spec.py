@@ -110,7 +110,7 @@ class _Items:
                 self._faults.append(Fault(problem, "leave that line out: the agent writes the markers", (item.path,)))
         private = {item.path for item in edits if item.secret}
         edits = [replace(item, secret=True) if item.path in private else item for item in edits]
-        self._faults += _open_folders(private, wholes)
+        self._faults += _faults_of_writable_folders(private, wholes)
         items = [*wholes.values(), *edits]
         for item, above, what in misplaced(items, wholes):
             problem = f"{item.path} lies in {above.path}, which is to be {what}"
@@ -181,7 +181,7 @@ def _mode(entry: FileEntry, default: int) -> int:
     return default if entry.mode is None else int(entry.mode, 8)
 
 
-def _open_folders(private: Iterable[str], wholes: Mapping[str, Item]) -> Iterator[Fault]:
+def _faults_of_writable_folders(private: Iterable[str], wholes: Mapping[str, Item]) -> Iterator[Fault]:
     """Complaints about folders in which the host would refuse to write ``private`` files, those with a secret part."""
     for path in sorted(private):
         folder = next((wholes[each] for each in parents(path) if each in wholes), None)

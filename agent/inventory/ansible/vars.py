@@ -88,7 +88,7 @@ class VarsFiles:
     def _complain_of_unread_inside(self, stem: str, complaints: Complaints) -> None:
         for path in self._below[stem]:
             inside = path.split("/")[1:]
-            if inside and not _speaks(inside) and not is_expected_beside(inside[-1]):
+            if inside and not _is_read(inside) and not is_expected_beside(inside[-1]):
                 said = COPY if is_backup(inside[-1]) else ("nobody reads this", "end its name in .yaml")
                 complaints.add(self._source.position(f"{self._folder}/{path}"), (), *said)
 
@@ -102,7 +102,7 @@ class VarsFiles:
         and ``name`` with .yml, .yaml or .json; then the SOPS files."""
         found = self._stem(name)
         for path in sorted(self._below.get(found or "", ()), key=_by_part):
-            if path == found or _speaks(path.split("/")[1:]):
+            if path == found or _is_read(path.split("/")[1:]):
                 yield path
         yield from (stem for stem in (name + end for end in _OF_SOPS) if stem in self._below)
 
@@ -111,7 +111,7 @@ def _by_part(path: str) -> list[str]:
     return path.split("/")
 
 
-def _speaks(parts: list[str]) -> bool:
+def _is_read(parts: list[str]) -> bool:
     """True if a file inside a vars folder is read: it is not hidden and no backup, has an extension of YAML or JSON or
     none, and no folder on its path has an extension."""
     if any(part.startswith(".") or part.endswith("~") for part in parts):
