@@ -10,7 +10,7 @@ from enum import StrEnum
 from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import KeyPath, Mistake
 from agent.domain.sealed import before_sealed, contains_sealed, is_sealed
 from agent.domain.tree import blob_id
 
@@ -130,7 +130,7 @@ def concrete_items(items: Sequence[Item]) -> tuple[list[Mapping[str, JSON]], tup
     return written, tuple(map(_resource, items, written))
 
 
-def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600"`') -> None:
+def require_private(item: Item, path: KeyPath = (), remedy: str = 'add `mode: "0600"`') -> None:
     """Raise Mistake if a secret would lie in a file that others can read, or be anything but content. The mode of a
     file that only gets parts is checked on the host."""
     if item.kind == "line" and item.match is None and is_sealed(item.part):

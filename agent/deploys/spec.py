@@ -20,7 +20,7 @@ from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import KeyPath, Mistake
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.stand_in import stand_in
@@ -206,7 +206,7 @@ def by_full_name(entries: Mapping[str, M], full_name: Callable[[str], str]) -> d
     return named
 
 
-def entry_named(tree: Tree, path: str, where: Path) -> Entry:
+def entry_named(tree: Tree, path: str, where: KeyPath) -> Entry:
     """The file of the config repo that the value at ``where`` names. Raises Mistake."""
     found = tree.entry(path)
     if found is None:
@@ -223,13 +223,13 @@ def entry_named(tree: Tree, path: str, where: Path) -> Entry:
     return found
 
 
-def require_content(tree: Tree, entry: Entry, where: Path = ()) -> None:
+def require_content(tree: Tree, entry: Entry, where: KeyPath = ()) -> None:
     """Raise Mistake if the repository has something else in place of the content that is meant."""
     if found := tree.stand_in(entry):
         raise Mistake(f"{entry.path} {found.what}", found.remedy, where)
 
 
-def content_of(tree: Tree, path: str, where: Path = ()) -> bytes:
+def content_of(tree: Tree, path: str, where: KeyPath = ()) -> bytes:
     """The content of the file of the config repo at ``path``. Raises Mistake where something else stands there."""
     entry_named(tree, path, where)
     content = tree.read(path)
@@ -238,7 +238,7 @@ def content_of(tree: Tree, path: str, where: Path = ()) -> bytes:
     return content
 
 
-def plain_text_of(tree: Tree, path: str, where: Path = ()) -> str:
+def plain_text_of(tree: Tree, path: str, where: KeyPath = ()) -> str:
     """The text of the file at ``path``. Raises Mistake where something else stands there."""
     content = content_of(tree, path, where)
     try:
@@ -248,7 +248,7 @@ def plain_text_of(tree: Tree, path: str, where: Path = ()) -> str:
         raise Mistake(f"{path}: {problem}", remedy, where) from None
 
 
-def text_of(path: str, where: Path, sources: Sources, *, template: bool = False) -> str:
+def text_of(path: str, where: KeyPath, sources: Sources, *, template: bool = False) -> str:
     """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
     text = plain_text_of(sources.tree, path, where)
     if line := whole_conflict_line(text):

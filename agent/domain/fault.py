@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
 
 
@@ -18,7 +18,7 @@ class Fault:
 
     problem: str
     remedy: str
-    path: Path = ()
+    path: KeyPath = ()
 
     def __str__(self) -> str:
         """``/etc/motd.source: there is no …; did you mean …?``"""
@@ -26,7 +26,7 @@ class Fault:
         return (f"{where}: " if where else "") + f"{self.problem}; {self.remedy}"
 
 
-def key_path(path: Path) -> str:
+def key_path(path: KeyPath) -> str:
     """``path`` as people write it: ``[0].deploys[1].files.mode``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
@@ -35,7 +35,7 @@ def key_path(path: Path) -> str:
 class Mistake(InventoryError, ValueError):
     """One or more faults. It is a ValueError too, so that pydantic's validators may raise it."""
 
-    def __init__(self, problem: str, remedy: str, path: Path = (), *, kind: ProblemKind | None = None) -> None:
+    def __init__(self, problem: str, remedy: str, path: KeyPath = (), *, kind: ProblemKind | None = None) -> None:
         super().__init__(problem, hint=remedy, kind=kind)
         self.faults: tuple[Fault, ...] = (Fault(problem, remedy, path),)
 

@@ -16,7 +16,7 @@ from agent.checks.spec import CheckSpec, check_of, model_of
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.check import Check
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import KeyPath, Mistake
 from agent.inventory import validation
 from agent.inventory.complaint import Complained, Complaints
 from agent.inventory.site import Mention
@@ -54,7 +54,7 @@ def read_checks(mention: Mention, entries: Value, complaints: Complaints) -> tup
     return tuple(check for check in found if check is not None)
 
 
-def _check(mention: Mention, entry: Value, node: Node, path: Path, complaints: Complaints) -> Check | None:
+def _check(mention: Mention, entry: Value, node: Node, path: KeyPath, complaints: Complaints) -> Check | None:
     """``entry`` as one health check; None after a complaint."""
     entry = _keyed(entry)
     with complaints.of(node.position, path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from agent.domain.digest import JSON
-from agent.domain.fault import Mistake, Path, key_path
+from agent.domain.fault import KeyPath, Mistake, key_path
 from agent.domain.near import near
 from agent.domain.sealed import shown
 from agent.domain.text import escaped
@@ -81,10 +81,10 @@ class Complaints:
     """Errors about other repositories that are not here or cannot be read, by message. Their files are not checked."""
     _found: dict[Complaint, list[str]] = field(default_factory=dict)
 
-    def add(self, position: Position, path: Path, problem: str, remedy: str, *, host: str = "") -> None:
+    def add(self, position: Position, path: KeyPath, problem: str, remedy: str, *, host: str = "") -> None:
         self.put(Complaint(position, key_path(path), problem, remedy, host or self.host))
 
-    def refuse(self, position: Position, path: Path, problem: str, remedy: str) -> NoReturn:
+    def refuse(self, position: Position, path: KeyPath, problem: str, remedy: str) -> NoReturn:
         """Add the complaint and raise Complained."""
         self.add(position, path, problem, remedy)
         raise Complained
@@ -106,7 +106,7 @@ class Complaints:
                 self.add(problem.position, (), problem.problem, problem.remedy)
 
     @contextmanager
-    def of(self, place: Node | Position, path: Path = ()) -> Iterator[None]:
+    def of(self, place: Node | Position, path: KeyPath = ()) -> Iterator[None]:
         """Turn a Mistake raised within into complaints about the value at ``place``, to which ``path`` leads. Where
         ``place`` is a node, each fault gets the position of the value inside that it is about."""
         try:

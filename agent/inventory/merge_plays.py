@@ -14,7 +14,7 @@ from agent.domain.address import Address
 from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
-from agent.domain.fault import Path
+from agent.domain.fault import KeyPath
 from agent.domain.sealed import contains_sealed
 from agent.errors import InventoryError
 from agent.inventory import validation
@@ -50,7 +50,7 @@ class HostDeploy:
     mentions: tuple[Mention, ...] = ()
     """The mentions that the deploy was merged from, without those that a later one replaced."""
 
-    def place(self, path: Path) -> tuple[Position, Path]:
+    def place(self, path: KeyPath) -> tuple[Position, KeyPath]:
         """Position and key path in site.yaml of the value at ``path`` of the spec, in the last play that sets it. Where
         none does: of the nearest value above it, else of the kind or deploy file in the last play."""
         place, depth = self.mentions[-1].place, 1
@@ -60,12 +60,12 @@ class HostDeploy:
                 place, depth = (locate(mention.arguments, found), (*mention.path, *found)), len(found)
         return place
 
-    def place_of_need(self, name: str) -> tuple[Position, Path]:
+    def place_of_need(self, name: str) -> tuple[Position, KeyPath]:
         """Position and key path of the ``needs`` that names ``name``."""
         mention = next((mention for mention in reversed(self.mentions) if name in mention.needs), self.mentions[-1])
         return mention.needs_at or mention.position, (*mention.path[:-1], "needs")
 
-    def place_of_resource(self, key: str) -> tuple[Position, Path]:
+    def place_of_resource(self, key: str) -> tuple[Position, KeyPath]:
         """Position and key path of the value in site.yaml that names the resource ``key``; those of the kind or deploy
         file where there is none."""
         name = key.partition(":")[2].partition("#")[0]
@@ -149,7 +149,7 @@ class PlayMerge:
             mentions=(mention,),
         )
 
-    def _rendered(self, node: Node, path: Path) -> Value:
+    def _rendered(self, node: Node, path: KeyPath) -> Value:
         problems: list[TemplateProblem] = []
         value = self.values.rendered(node, problems)
         for problem in problems:
@@ -181,7 +181,7 @@ class PlayMerge:
             self.complaints.refuse(mention.position, mention.path, *said)
         return {"inventory_hostname": self.complaints.host, "group_names": [*self.lineage], **self._data, **own}
 
-    def _json(self, value: object, position: Position, path: Path) -> JSON:
+    def _json(self, value: object, position: Position, path: KeyPath) -> JSON:
         """``value`` as JSON for a deploy file. A number with a fraction is a complaint: digests must be exact."""
         if isinstance(value, dict):
             return {key_text(key): self._json(item, position, (*path, str(key))) for key, item in value.items()}

@@ -14,7 +14,7 @@ from agent.deploys.spec import Spec
 from agent.domain.address import SCHEME, Address
 from agent.domain.check import Check
 from agent.domain.desired import DEPLOY_KIND, Looking, Mode
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import KeyPath, Mistake
 from agent.domain.text import some
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.ansible.patterns import split
@@ -42,8 +42,8 @@ class Mention:
     kind: str
     arguments: Node
     position: Position
-    path: Path
-    place: tuple[Position, Path]
+    path: KeyPath
+    place: tuple[Position, KeyPath]
     """The position and key path of its kind or deploy file."""
     health: Node
     """A list of checks, not rendered yet."""
@@ -107,7 +107,7 @@ class _Reader:
     inventory: Inventory
     complaints: Complaints
 
-    def play(self, node: Node, path: Path) -> Play | None:
+    def play(self, node: Node, path: KeyPath) -> Play | None:
         if not isinstance(node, Map):
             self._add(node.position, path, "a play has hosts and deploys", "begin it with `- hosts: …`")
             return None
@@ -130,7 +130,7 @@ class _Reader:
                     broken |= _names(entry)
         return Play(hosts, tuple(mentions), node.position, frozenset(broken)) if hosts else None
 
-    def _hosts(self, node: Map, path: Path) -> str:
+    def _hosts(self, node: Map, path: KeyPath) -> str:
         path = (*path, "hosts")
         value = node.values.get("hosts")
         if value is None:
@@ -146,7 +146,7 @@ class _Reader:
             self._add(value.position, path, fault.problem, fault.remedy)
         return found
 
-    def _mention(self, node: Node, path: Path) -> Mention | None:
+    def _mention(self, node: Node, path: KeyPath) -> Mention | None:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return self._short(node.value, None, node.position, path)
         if not isinstance(node, Map) or not node.values:
@@ -167,7 +167,7 @@ class _Reader:
             return None
         return self._short(keys[0], node.values[keys[0]], node.keys[keys[0]], path)
 
-    def _not_one(self, node: Map, keys: list[Key], path: Path) -> None:
+    def _not_one(self, node: Map, keys: list[Key], path: KeyPath) -> None:
         if len(keys) > 1 and keys[0] in catalogue.kinds() and _is_null(node.values[keys[0]]):
             remedy = f"indent what belongs to {keys[0]} further than {keys[0]} itself"
             self._add(node.keys[keys[1]], (*path, str(keys[1])), f'"{keys[1]}" stands beside "{keys[0]}"', remedy)
@@ -181,7 +181,7 @@ class _Reader:
             else:
                 self._add(node.position, path, "no deploy is named here", _DEPLOY)
 
-    def _short(self, kind: Key, arguments: Node | None, position: Position, path: Path) -> Mention | None:
+    def _short(self, kind: Key, arguments: Node | None, position: Position, path: KeyPath) -> Mention | None:
         name = ""
         with self.complaints.of(position, path):
             name = _built_in(kind)
@@ -198,7 +198,7 @@ class _Reader:
             health=nothing,
         )
 
-    def _long(self, node: Map, path: Path) -> Mention | None:
+    def _long(self, node: Map, path: KeyPath) -> Mention | None:
         self._require_known(node, _LONG_KEYS, path)
         deploy = self._string(node, "deploy", path)
         name = self._string(node, "name", path) if "name" in node.values else None
@@ -241,7 +241,7 @@ class _Reader:
             on_remove=self._on_remove(node, path),
         )
 
-    def _on_remove(self, node: Map, path: Path) -> str | None:
+    def _on_remove(self, node: Map, path: KeyPath) -> str | None:
         source = self._string(node, "on_remove", path) if "on_remove" in node.values else None
         if source:
             with self.complaints.of(node.values["on_remove"].position, (*path, "on_remove")):
@@ -278,20 +278,20 @@ class _Reader:
             raise Mistake(f"{source} is not Python", "a deploy file ends in .py")
         return source
 
-    def _require_known(self, node: Map, known: tuple[str, ...], path: Path) -> None:
+    def _require_known(self, node: Map, known: tuple[str, ...], path: KeyPath) -> None:
         for key in node.values:
             if key not in known:
                 said = OF_PLAYBOOKS.get(str(key)) if known is _PLAY_KEYS else None
                 self._add(node.keys[key], path, *(said or unknown_key(key, known)))
 
-    def _string(self, node: Map, key: str, path: Path) -> str | None:
+    def _string(self, node: Map, key: str, path: KeyPath) -> str | None:
         value = node.values[key]
         if isinstance(value, Scalar) and isinstance(value.value, str):
             return value.value
         self._add(node.keys[key], (*path, key), "a string is expected here", "put it in quotes")
         return None
 
-    def _strings(self, node: Node, path: Path) -> Iterator[str]:
+    def _strings(self, node: Node, path: KeyPath) -> Iterator[str]:
         """A string, or the strings of a list."""
         for item in node.items if isinstance(node, List) else (node,):
             if isinstance(item, Scalar) and isinstance(item.value, str):
@@ -299,14 +299,14 @@ class _Reader:
             else:
                 self._add(item.position, path, "a string or a list of strings is expected here", "put it in quotes")
 
-    def _choice(self, node: Map, key: str, choices: tuple[str, ...], path: Path) -> str | None:
+    def _choice(self, node: Map, key: str, choices: tuple[str, ...], path: KeyPath) -> str | None:
         value = self._string(node, key, path) if key in node.values else None
         if value is not None and value not in choices:
             self._add(node.keys[key], (*path, key), f'"{value}" is not known here', f"write {' or '.join(choices)}")
             return None
         return value
 
-    def _add(self, position: Position, path: Path, problem: str, remedy: str) -> None:
+    def _add(self, position: Position, path: KeyPath, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy)
 
 

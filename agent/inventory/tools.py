@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 from agent.deploys.written import ExactlyWritten
-from agent.domain.fault import Fault, Mistake, Path
+from agent.domain.fault import Fault, KeyPath, Mistake
 from agent.domain.pins import TOOL_NAME
 from agent.inventory import validation
 from agent.inventory.complaint import Complaints
@@ -209,10 +209,10 @@ def _asset(written: Archive, platform: str, said: Platform) -> WantedAsset:
     if template is None:
         raise Mistake(f"there is no URL for {platform}", "write `url: https://…`", ("platforms", platform))
     words = {"version": written.version, "platform": platform, "arch": said.arch or machine}
-    own: Path = ("platforms", platform, "url") if said.url is not None else ("url",)
+    own: KeyPath = ("platforms", platform, "url") if said.url is not None else ("url",)
     faults: list[Fault] = []
 
-    def filled_in(template: str, path: Path, checked: Callable[[str], str]) -> str:
+    def filled_in(template: str, path: KeyPath, checked: Callable[[str], str]) -> str:
         try:
             return checked(_RENDERER.text(template, words, Position(TOOLS_FILE)))
         except TemplateProblem as error:

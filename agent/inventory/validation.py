@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from agent.deploys.written import descriptions
-from agent.domain.fault import Fault, Mistake, Path
+from agent.domain.fault import Fault, KeyPath, Mistake
 from agent.inventory.complaint import Complaints, unknown_key
 from agent.system.yaml import List, Map, Node, Scalar, locate, plain
 
@@ -40,7 +40,7 @@ _CLOSING = "'\"]})"
 M = TypeVar("M", bound=BaseModel)
 
 
-def validated(model: type[M], node: Node, complaints: Complaints, *, path: Path = ()) -> M | None:
+def validated(model: type[M], node: Node, complaints: Complaints, *, path: KeyPath = ()) -> M | None:
     """``node``, to which ``path`` leads, as ``model``. None after complaints."""
     try:
         return model.model_validate(plain(node))
@@ -55,7 +55,7 @@ def complain(
     node: Node,
     complaints: Complaints,
     *,
-    path: Path = (),
+    path: KeyPath = (),
     rendered: bool = True,
 ) -> None:
     """Add every problem of ``error``, at its place in ``node``, to which ``path`` leads. ``rendered``: False to skip
@@ -73,7 +73,7 @@ def complain(
             complaints.add(locate(node, real(inner, node)), (*path, *shown, *fault.path), fault.problem, fault.remedy)
 
 
-def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
+def _is_echo(kind: str, place: KeyPath, others: list[KeyPath]) -> bool:
     """True if the error only says that another alternative of a union does not fit, or that a list with errors is
     short."""
     if kind in ("model_type", "dataclass_type", "too_short"):
@@ -83,7 +83,7 @@ def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
     )
 
 
-def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
+def _words(entry: Any, model: type[BaseModel], path: KeyPath) -> tuple[Fault, ...]:
     """The faults of one pydantic error in our words. Their paths begin at the value."""
     location: tuple[int | str, ...] = entry["loc"]
     kind, error = entry["type"], entry.get("ctx", {}).get("error")
@@ -142,7 +142,7 @@ def contains_template(node: Node) -> bool:
     return is_template(node)
 
 
-def at(node: Node, path: Path) -> Node:
+def at(node: Node, path: KeyPath) -> Node:
     """The node at ``path`` of ``node``. Parts of the path that do not exist are skipped."""
     for part in path:
         node = _inner(node, part) or node
@@ -155,7 +155,7 @@ def _inner(node: Node, part: str | int) -> Node | None:
     return node.items[part] if isinstance(node, List) and isinstance(part, int) and part < len(node.items) else None
 
 
-def find(node: Node, name: str) -> Path | None:
+def find(node: Node, name: str) -> KeyPath | None:
     """The path of the first key or value in ``node`` that is ``name``."""
     if isinstance(node, Scalar):
         return () if node.value == name else None
@@ -168,7 +168,7 @@ def find(node: Node, name: str) -> Path | None:
     return None
 
 
-def real(location: Path, node: Node) -> Path:
+def real(location: KeyPath, node: Node) -> KeyPath:
     """``location`` without parts that only pydantic has (names of union members and validators) or that a short form
     leaves out."""
     path: list[int | str] = []
@@ -180,7 +180,7 @@ def real(location: Path, node: Node) -> Path:
     return tuple(path)
 
 
-def _known(model: type[BaseModel], location: Path) -> tuple[str, list[str]]:
+def _known(model: type[BaseModel], location: KeyPath) -> tuple[str, list[str]]:
     """The description of the field at ``location``, or of the nearest above it, and the keys known there in order."""
     models, meaning = [model], ""
     for part in location:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from agent.domain.fault import Path
+from agent.domain.fault import KeyPath
 from agent.inventory.ansible.groups import ALL, UNGROUPED, Host, HostGroup, HostGroups
 from agent.inventory.ansible.ranges import expand
 from agent.inventory.complaint import Complaints, unknown_key
@@ -43,7 +43,7 @@ class HostsReader:
         self.groups = HostGroups(file)
         self.complaints = complaints
 
-    def read_group(self, key: Key, parent: Map, path: Path) -> HostGroup | None:
+    def read_group(self, key: Key, parent: Map, path: KeyPath) -> HostGroup | None:
         path = (*path, str(key))
         position, node = parent.keys[key], parent.values[key]
         group = self.group(key, position, path)
@@ -59,7 +59,7 @@ class HostsReader:
                 self._read_section(group, str(section), entries, (*path, str(section)))
         return group
 
-    def _section(self, node: Map, section: Key, path: Path) -> Map | None:
+    def _section(self, node: Map, section: Key, path: KeyPath) -> Map | None:
         value = node.values[section]
         if isinstance(value, Map) or (isinstance(value, Scalar) and value.value is None):
             return value if isinstance(value, Map) else None
@@ -70,7 +70,7 @@ class HostsReader:
         self.complaints.add(node.keys[section], (*path, str(section)), "a mapping is expected here", remedy)
         return None
 
-    def _read_section(self, group: HostGroup, section: str, entries: Map, path: Path) -> None:
+    def _read_section(self, group: HostGroup, section: str, entries: Map, path: KeyPath) -> None:
         for key, value in entries.values.items():
             if section == "vars":
                 self.group_variable(group, key, value, entries.keys[key], (*path, str(key)))
@@ -81,7 +81,7 @@ class HostsReader:
             else:
                 self._read_hosts(group, key, entries, path)
 
-    def _read_hosts(self, group: HostGroup, key: Key, entries: Map, path: Path) -> None:
+    def _read_hosts(self, group: HostGroup, key: Key, entries: Map, path: KeyPath) -> None:
         position, value = entries.keys[key], entries.values[key]
         path = (*path, str(key))
         hosts = self.hosts(key, group, position, path)
@@ -92,20 +92,20 @@ class HostsReader:
         elif not (isinstance(value, Scalar) and not value.value):
             self.complaints.add(position, path, "a host's variables are a mapping", "write `name: value` below it")
 
-    def group(self, name: Key, position: Position, path: Path) -> HostGroup | None:
+    def group(self, name: Key, position: Position, path: KeyPath) -> HostGroup | None:
         if not isinstance(name, str) or not GROUP.fullmatch(name):
             self.complaints.add(position, path, f'"{name}" is not a group name', GROUP_GRAMMAR)
             return None
         return self.groups.add_group(name, position)
 
-    def child(self, group: HostGroup, child: str, position: Position, path: Path) -> None:
+    def child(self, group: HostGroup, child: str, position: Position, path: KeyPath) -> None:
         if group.name == UNGROUPED or (child == UNGROUPED and group.name != ALL):
             self.complaints.add(position, path, "ungrouped has no children and no parent but all", "leave it out")
             return
         with self.complaints.of(position, path):
             self.groups.add_child(group.name, child)
 
-    def hosts(self, pattern: Key, group: HostGroup, position: Position, path: Path) -> list[Host]:
+    def hosts(self, pattern: Key, group: HostGroup, position: Position, path: KeyPath) -> list[Host]:
         """The hosts that ``pattern`` names, added to ``group``. A port in the pattern becomes ``ansible_port``."""
         if not isinstance(pattern, str):
             self.complaints.add(position, path, "a host name is a string", "put it in quotes")
@@ -120,7 +120,7 @@ class HostsReader:
                     hosts[-1].variables["ansible_port"] = Scalar(port, position)
         return hosts
 
-    def group_variable(self, group: HostGroup, name: Key, node: Node, position: Position, path: Path) -> None:
+    def group_variable(self, group: HostGroup, name: Key, node: Node, position: Position, path: KeyPath) -> None:
         if name != PRIORITY:
             group.variables[key_text(name)] = node
             return

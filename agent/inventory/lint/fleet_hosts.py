@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.domain.fault import Path
+from agent.domain.fault import KeyPath
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaints
 from agent.inventory.fleet import Fleet
@@ -25,7 +25,9 @@ def check_windows(fleet: Fleet, root: Node, complaints: Complaints) -> None:
 
 def check_hosts(fleet: Fleet, root: Node, inventory: Inventory, complaints: Complaints) -> None:
     """Complain of patterns in fleet.yaml with unknown names. Such a suspension would suspend nobody."""
-    patterns: dict[Path, str] = {("suspend", index, "hosts"): entry.hosts for index, entry in enumerate(fleet.suspend)}
+    patterns: dict[KeyPath, str] = {
+        ("suspend", index, "hosts"): entry.hosts for index, entry in enumerate(fleet.suspend)
+    }
     patterns |= {("windows", index, "hosts"): window.hosts for index, window in enumerate(fleet.windows)}
     if fleet.reboot != "never":
         patterns["reboot", "hosts"] = fleet.reboot.hosts
