@@ -97,12 +97,12 @@ class HostwrightError(Exception):
             self.consequence = consequence
 
     @property
-    def told(self) -> str:
+    def full_text(self) -> str:
         """The message, and the hint in brackets."""
-        return "\n".join(self.told_lines)
+        return "\n".join(self.full_lines)
 
     @property
-    def told_lines(self) -> Sequence[str]:
+    def full_lines(self) -> Sequence[str]:
         *before, last = self.lines
         return (*before, f"{last} ({self.hint})" if self.hint else last)
 
@@ -208,7 +208,7 @@ def together(errors: Sequence[HostwrightError]) -> HostwrightError:
         return errors[0]
     code = first_exit([error.exit for error in errors])
     leading = next(error for error in errors if error.exit is code)
-    lines = dict.fromkeys(line for error in errors for line in error.told_lines)
+    lines = dict.fromkeys(line for error in errors for line in error.full_lines)
     whole = HostwrightError("\n".join(lines), kind=leading.kind, consequence=leading.consequence, lines=(*lines,))
     whole.exit = code
     return whole

@@ -65,7 +65,7 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) ->
     with cycle.log.surviving():
         trial = _find_open_trial(cycle, course)
         if trial is not None and changed:
-            failed = pruned.told.failed if pruned is not None else ()
+            failed = pruned.reloaded.failed if pruned is not None else ()
             to_the_end = pruned is None or not trials.removal_settles_at_once(pruned)
             verdict = _watch_health(cycle, verdict, trial, failed=failed, to_the_end=to_the_end)
         elif changed:

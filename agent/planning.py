@@ -155,7 +155,7 @@ def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, no
         held = Hold(HoldKind.PINNED, "a person said so on this host", pinned.until)
     else:
         held = known_as_bad(parts, candidate) or held
-    return held.told if held is not None else "the next cycle goes on to it"
+    return held.full_text if held is not None else "the next cycle goes on to it"
 
 
 def _failed(memory: Memory, state: DesiredState, now: int) -> list[HostwrightError]:

@@ -64,7 +64,7 @@ def stays(found: Removals) -> list[str]:
 
 def complaints(found: Removals) -> list[str]:
     """A line for each thing that went wrong."""
-    told = [f"it may still go by what has gone: {complaint}" for complaint in found.told.failed]
+    told = [f"it may still go by what has gone: {complaint}" for complaint in found.reloaded.failed]
     failed = ((entry, failure.reason) for failure in found.failed for entry in failure.entries)
     return [*(f"{entry.key}: {reason.partition(chr(10))[0]}" for entry, reason in failed), *told]
 

@@ -47,7 +47,7 @@ def plan_lines(
     yield _sum_of_plan(plan, leaving, calm)
     for deploy in plan.deploys:
         yield from _deploy_lines(deploy, waiting.get(deploy.deploy), diff=diff, whole=whole)
-    yield from (f"held: {hold.told}" for hold in dict.fromkeys(waiting.values()))
+    yield from (f"held: {hold.full_text}" for hold in dict.fromkeys(waiting.values()))
     yield from leaving_lines(leaving)
 
 
@@ -95,7 +95,7 @@ def leaving_lines(leaving: Leaving) -> Iterator[str]:
         if removal.fate is not Fate.FORGET:
             yield _held(removal_line(removal), removal.hold)
     for hold in leaving.holds:
-        yield f"held: {hold.told}"
+        yield f"held: {hold.full_text}"
 
 
 def removal_line(removal: Removal) -> str:
@@ -139,7 +139,7 @@ class AccountView:
         for name in account.left_out:
             say(f"without {name}")
         if account.hold is not None:
-            say(f"not applied: {account.hold.told}")
+            say(f"not applied: {account.hold.full_text}")
         held = _held_lines(account.permitted) if account.permitted is not None else ()
         for line in (*held, *(f"warning: {message}" for message in account.warned)):
             say(line)
@@ -176,21 +176,21 @@ def _held_lines(permitted: PermittedPlan) -> Iterator[str]:
     """The lines for held changes with their reasons, and for held deploys without known changes, such as ``app, motd
     wait: the reason``."""
     for held in permitted.held:
-        yield f"{change_line(held.change)}, held: {held.hold.told}"
+        yield f"{change_line(held.change)}, held: {held.hold.full_text}"
     waiting: dict[Hold, list[str]] = {}
     for deploy in permitted.plan.deploys:
         hold = permitted.deploy_holds.get(deploy.deploy)
         if deploy.unknown is not None and hold is not None:
             waiting.setdefault(hold, []).append(deploy.deploy)
     for hold, names in waiting.items():
-        yield f"{', '.join(names)} wait{'s' if len(names) == 1 else ''}: {hold.told}"
+        yield f"{', '.join(names)} wait{'s' if len(names) == 1 else ''}: {hold.full_text}"
 
 
 def _ending_lines(account: Account) -> Iterator[str]:
     if account.reboot is not None:
-        yield f"not rebooted: {account.reboot.hold.told}" if account.reboot.hold else "the host is rebooted now"
+        yield f"not rebooted: {account.reboot.hold.full_text}" if account.reboot.hold else "the host is rebooted now"
     if account.update is not None:
-        yield f"not updated: {account.update.told}"
+        yield f"not updated: {account.update.full_text}"
     if account.switched and account.agent is not None:
         yield f"the agent becomes version {account.agent.version}, on trial"
 

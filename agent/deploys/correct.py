@@ -46,7 +46,7 @@ def correct(
     try:
         corrections = find()
     except DeployError as error:
-        raise OperationError(error.told) from error
+        raise OperationError(error.full_text) from error
     for correction in corrections:
         correction.allowed = True
     yield from map(CorrectionCommand, corrections)

@@ -44,7 +44,7 @@ class Correction:
             self.output = told if isinstance(told, str) else ""
             self.done = True
         except HostwrightError as error:
-            self.error = error.told
+            self.error = error.full_text
             raise
         except Exception as error:
             self.error = f"{error}" or type(error).__name__

@@ -242,5 +242,5 @@ def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:
 
 
 def _blocked(item: Item, error: DeployError | OSError) -> Deviation:
-    reason = error.told if isinstance(error, DeployError) else f"cannot be looked at: {error.strerror or error}"
+    reason = error.full_text if isinstance(error, DeployError) else f"cannot be looked at: {error.strerror or error}"
     return Deviation(item, refused(item, reason))

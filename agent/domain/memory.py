@@ -129,7 +129,7 @@ class Attempt:
     """The reason for the last failure, in one line."""
 
     @property
-    def told(self) -> str:
+    def full_text(self) -> str:
         """The failures in words that go on behind the deploy's name: ``failed 2 times: …``."""
         times = "once" if self.failures == 1 else f"{self.failures} times"
         return f"failed {times}" + (f": {self.error}" if self.error else "")

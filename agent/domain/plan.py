@@ -121,7 +121,7 @@ class Hold:
     until: int | None = None
 
     @property
-    def told(self) -> str:
+    def full_text(self) -> str:
         """The reason and, where it is known, the end of the wait, for people."""
         return waiting(self.reason, self.until)
 
@@ -215,7 +215,7 @@ class PermittedPlan:
     deploy_holds: Mapping[str, Hold]
     """The holds on whole deploys, by name. A deploy whose changes are unknown has no changes that could be held."""
     failing: Mapping[str, str] = field(default_factory=dict)
-    """By deploy, how often and why it failed in its present form, in words (``Attempt.told``), until it succeeds."""
+    """By deploy, how often and why it failed in its present form (``Attempt.full_text``), until it succeeds."""
 
     @property
     def intends(self) -> bool:

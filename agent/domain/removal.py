@@ -79,7 +79,7 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reloaded:
     """The ``units`` that were reloaded because a file they read was removed. ``failed``: a line for each that could not
     be."""
 
@@ -105,12 +105,12 @@ class RemovalFailure:
 @dataclass(frozen=True, slots=True)
 class Removals:
     """The results of removing. ``done``: each with the fate that it met. ``refused``: by key, why a resource has to
-    stay now. ``failed``: those that could not be removed. ``told``: the units that were reloaded."""
+    stay now. ``failed``: those that could not be removed. ``reloaded``: the units that were reloaded."""
 
     done: tuple[Removal, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[RemovalFailure, ...] = ()
-    told: Told = field(default_factory=Told)
+    reloaded: Reloaded = field(default_factory=Reloaded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +131,13 @@ class Pruned:
     stayed: Mapping[str, str] = field(default_factory=dict)
     standing: tuple[LedgerEntry, ...] = ()
     failures: tuple[HostwrightError, ...] = ()
-    told: Told = field(default_factory=Told)
+    reloaded: Reloaded = field(default_factory=Reloaded)
 
     @property
     def changed(self) -> bool:
         """True if this changed anything on the host."""
         fates = {removal.fate for removal in self.done}
-        return bool(self.departed or self.stayed or self.told.units or fates & {Fate.REMOVE, Fate.RELEASE})
+        return bool(self.departed or self.stayed or self.reloaded.units or fates & {Fate.REMOVE, Fate.RELEASE})
 
     @property
     def held(self) -> bool:

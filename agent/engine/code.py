@@ -82,7 +82,7 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
     """
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, HostwrightError):
-        return one_line(error.told)
+        return one_line(error.full_text)
     if isinstance(error, SystemExit):
         what = f"it ended the program (SystemExit: {error.code})"
     elif is_no_hosts(error) and complaints:

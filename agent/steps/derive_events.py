@@ -135,7 +135,7 @@ def _told_by(result: OperationResult) -> str:
 
 def _problems(account: Account, times: Times, now: int) -> Iterator[Event]:
     for failure in account.failures:
-        told = failure.message if failure.kind is ProblemKind.BUG else failure.told
+        told = failure.message if failure.kind is ProblemKind.BUG else failure.full_text
         yield Event(failure.at or now, f"problem-{failure.kind}", told)
     if account.trusted is not None and account.trusted.note:
         yield Event(times[Milestone.AIMED], EventKind.SIGNER, account.trusted.note)

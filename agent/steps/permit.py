@@ -67,11 +67,11 @@ def permit_rules(
         attempt = attempts.get(deploy.name)
         attempt = attempt if attempt is not None and attempt.digest == deploy.digest else None
         if attempt is not None:
-            failing[deploy.name] = attempt.told
+            failing[deploy.name] = attempt.full_text
         if deploy.mode is Mode.OBSERVE:
             holds[deploy.name] = OBSERVE
         elif waits_for_backoff and attempt is not None and attempt.waits(now):
-            holds[deploy.name] = Hold(HoldKind.BACKOFF, f"{attempt.told}; will be tried again", attempt.not_before)
+            holds[deploy.name] = Hold(HoldKind.BACKOFF, f"{attempt.full_text}; will be tried again", attempt.not_before)
         else:
             # A deploy waits with one that it needs and that waits for its backoff.
             waiting = [name for name in deploy.needs if name in holds and holds[name].kind is HoldKind.BACKOFF]

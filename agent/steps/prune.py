@@ -112,7 +112,7 @@ def prune(
     found = carry_out(leaving.permitted.removals, ledger, state)
     leaving = replace(leaving, removals=tuple(_told(removal, found.refused) for removal in leaving.removals))
     failures = (*untaken, *_failures(found, stayed, waiting))
-    return Pruned("", leaving, found.done, revoked, departed, stayed, _standing(ledger), failures, found.told)
+    return Pruned("", leaving, found.done, revoked, departed, stayed, _standing(ledger), failures, found.reloaded)
 
 
 def _wanted(account: Account, before: Applied) -> Collection[str]:
@@ -203,7 +203,7 @@ def _failures(found: Removals, stayed: Mapping[str, str], waiting: Mapping[str, 
         names = f"{first} and {more} more" if more else first
         said = f"{names} could not be {failure.fate.value}d: {failure.reason}"
         yield DeployError(said, kind=ProblemKind.NOT_PRUNED, hint="the next cycle tries again")
-    for said in found.told.failed:
+    for said in found.reloaded.failed:
         hint = "it may still go by what has been removed; `systemctl status` of it says more"
         yield DeployError(said, kind=ProblemKind.RELOAD_FAILED, hint=hint)
     unfinished = [(name, f"failed: {why}") for name, why in stayed.items()]

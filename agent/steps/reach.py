@@ -8,8 +8,8 @@ deploys:
 - those whose checks look at the unit or at the file;
 - those that need one of all these.
 
-``MadeChanges`` keeps what a cycle has changed so far, ``reach`` names the deploys, and ``told_of`` the units to tell of
-a removal.
+``MadeChanges`` keeps what a cycle has changed so far, ``reach`` names the deploys, and ``reloads_and_restarts`` the
+units to reload or restart after a removal.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
     return tuple(deploy.name for deploy in state.deploys if deploy.name in names)
 
 
-def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+def reloads_and_restarts(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
     """The keys of the resources to reload, and of those to restart, when the resources with these ``keys`` go. Only
     deploys that may change the host count."""
     paths = [path for key in keys for path in paths_of(key)]

@@ -13,10 +13,10 @@ from agent.deploys import systemctl
 from agent.deploys.kind_table import judged, kind_named, removal_rank, units_of
 from agent.domain.desired import DesiredState
 from agent.domain.ownership import LedgerEntry, Origin
-from agent.domain.removal import Fate, Removal, RemovalFailure, Removals, Told
+from agent.domain.removal import Fate, Reloaded, Removal, RemovalFailure, Removals
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
-from agent.steps.reach import told_of
+from agent.steps.reach import reloads_and_restarts
 
 _KEEPS_ENTRY = frozenset({Fate.ORPHAN, Fate.RELEASE, Fate.LEAVE})
 
@@ -95,11 +95,11 @@ def carry_out(
     _write_down(done, refused, ledger)
     gone = [each.entry for each in done if each.fate not in _KEEPS_ENTRY]
     gone += [each.entry for each in removals if each.fate is Fate.FORGET]
-    told = _tell(gone, state)
+    reloaded = _reload(gone, state)
     with ledger.together():
         for entry in gone:
             ledger.forget(entry.key)
-    return Removals(tuple(done), refused, tuple(failed), told)
+    return Removals(tuple(done), refused, tuple(failed), reloaded)
 
 
 def _write_down(done: Iterable[Removal], refused: dict[str, str], ledger: Ledger) -> None:
@@ -113,12 +113,12 @@ def _write_down(done: Iterable[Removal], refused: dict[str, str], ledger: Ledger
             ledger.refuse(key, reason)
 
 
-def _tell(gone: Sequence[LedgerEntry], state: DesiredState | None) -> Told:
-    """Tell the units that read what has gone, if they run."""
-    reloads, restarts = told_of(state, (entry.key for entry in gone)) if state is not None else ((), ())
+def _reload(gone: Sequence[LedgerEntry], state: DesiredState | None) -> Reloaded:
+    """Reload or restart the units that read what has gone, if they run."""
+    reloads, restarts = reloads_and_restarts(state, (entry.key for entry in gone)) if state is not None else ((), ())
     again = {unit for entry in gone for unit in entry.reloads} | _units(reloads)
     anew = _units(restarts)
-    return Told(tuple(sorted(again | anew)), tuple(systemctl.tell_active(again, anew)))
+    return Reloaded(tuple(sorted(again | anew)), tuple(systemctl.tell_active(again, anew)))
 
 
 def _units(keys: Iterable[str]) -> set[str]:

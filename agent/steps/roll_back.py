@@ -45,7 +45,7 @@ def roll_back(
     stays += [f"{each.entry.key}: {each.reason}" for each in found.done if each.fate not in _UNDONE]
     stays += [f"{entry.key}: {failure.reason}" for failure in found.failed for entry in failure.entries]
     removed = tuple(each for each in found.done if each.fate in _UNDONE)
-    return RolledBack(removed, (*stays, *found.told.failed, *(_deeds(attempted) if attempted is not None else ())))
+    return RolledBack(removed, (*stays, *found.reloaded.failed, *(_deeds(attempted) if attempted is not None else ())))
 
 
 _UNDONE = frozenset({Fate.REMOVE, Fate.RESTORE})

@@ -116,7 +116,7 @@ def settles_at_once(outcome: Outcome) -> bool:
 
 def removal_settles_at_once(pruned: Pruned) -> bool:
     """True if no removal can have an after-effect. A unit that was told, or an ``on_remove``, may have one later."""
-    told = pruned.departed or pruned.stayed or pruned.told.units
+    told = pruned.departed or pruned.stayed or pruned.reloaded.units
     return not told and _are_calm(removal.entry.key for removal in pruned.done)
 
 

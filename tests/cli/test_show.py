@@ -54,14 +54,14 @@ def test_what_a_change_waits_for_stands_beside_it_and_once_below() -> None:
     window = Hold(HoldKind.WINDOW, "it is outside its windows")
     lines = list(plan_lines(plan(planned(change())), Leaving(), {"motd": window}, diff=False, calm="in sync with"))
     assert lines[1].endswith(", held")
-    assert [line for line in lines if line.startswith("held: ")] == [f"held: {window.told}"]
+    assert [line for line in lines if line.startswith("held: ")] == [f"held: {window.full_text}"]
 
 
 def test_why_a_deploy_waits_for_a_secret_is_said_once() -> None:
     waits = Hold(HoldKind.NOT_ADMITTED, "this host is not admitted")
     deploy = DeployPlan("app", unknown=waits.reason, waits=waits)
     lines = list(plan_lines(plan(deploy), Leaving(), {"app": waits}, diff=False, calm="in sync with"))
-    assert lines[1:] == ["? app: waits for a secret, held", f"held: {waits.told}"]
+    assert lines[1:] == ["? app: waits for a secret, held", f"held: {waits.full_text}"]
 
 
 def test_a_cycle_says_why_deploys_wait(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ class Proof:
         return right and (self.code is None or each.proved_by(self.code))
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         named = [f"the fingerprint {printable(self.fingerprint)}"] if self.fingerprint is not None else []
         return " and ".join([*named, *(["this code"] if self.code is not None else [])])
 
@@ -75,7 +75,7 @@ def admit(
     proof = Proof(fingerprint, _code(code, code_file))
     desk = desk_of(repo)
     if host is None:
-        if commit or proof.told:
+        if commit or proof.description:
             raise UsageError("no host is named", hint="hostwright admit HOST")
         return _list(output, desk, remote)
     desk.require_host(host)
@@ -192,10 +192,10 @@ def _chosen(output: Output, host: str, found: Sequence[JudgedRequest], proof: Pr
             f"{host} does not ask to be admitted{told}", hint="is its agent installed? it asks with its first report"
         )
     fitting = [each for each in believed if proof.fits(each)]
-    if proof.told and not fitting:
+    if proof.description and not fitting:
         prints = some([each.fingerprint for each in believed])
         raise TrustError(
-            f"no request for {host} has {proof.told}; asked by {prints}",
+            f"no request for {host} has {proof.description}; asked by {prints}",
             hint=f"compare with `hostwright status` on {host}: it may be another machine",
         )
     if len({each.fingerprint for each in fitting}) > 1:
@@ -214,7 +214,7 @@ def _chosen(output: Output, host: str, found: Sequence[JudgedRequest], proof: Pr
     if chosen.vouched:
         output.say(f"the admitted key of {host} vouches for {chosen.fingerprint}")
         return chosen
-    if proof.told:
+    if proof.description:
         return chosen
     if not sys.stdin.isatty():
         raise UsageError(

@@ -116,7 +116,7 @@ def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None
     taken_back = any(problem.kind == ProblemKind.ROLLED_BACK for problem in report.problems)
     said = {HoldKind.BACKOFF, HoldKind.BAD} if taken_back else {HoldKind.BACKOFF}
     if local is not None:
-        yield from (hold.told for hold in local)
+        yield from (hold.full_text for hold in local)
     for hold in report.holds:
         said_here = local is not None and hold.reason.startswith(HERE)
         shown = report.phase is not Phase.CONVERGED and hold.kind not in said and hold.reason not in problems
