@@ -80,9 +80,9 @@ def test_a_share_that_was_lent_comes_back() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
-def test_a_program_that_is_not_there_is_said() -> None:
+def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        run(["/nowhere/at/all"], timeout_s=1)
+        run([f"{tmp_path}/none"], timeout_s=1)
 
 
 def test_what_is_stopped_may_clean_up_first(tmp_path: Path) -> None:
