@@ -140,8 +140,8 @@ def test_a_template_cannot_take_the_machine_with_it(repo: Repo, expression: str)
 def test_what_no_step_bounds_is_bounded_by_its_cpu_time(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, expression: str
 ) -> None:
-    monkeypatch.setattr("agent.inventory.template.bounds.CPU_LIMIT_S", 0.2)
-    with pytest.raises(InventoryError, match=r"web1\.yaml:1:4: this takes more than 0\.2 s of CPU$") as caught:
+    monkeypatch.setattr("agent.inventory.template.bounds.CPU_LIMIT_S", 0.05)
+    with pytest.raises(InventoryError, match=r"web1\.yaml:1:4: this takes more than 0\.05 s of CPU$") as caught:
         value(repo, f'x: "{expression}"')
     assert caught.value.hint.startswith("make texts and lists shorter")
 
