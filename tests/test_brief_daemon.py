@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.brief_daemon import rests_until
 from agent.domain.account import Account, Reboot, Rollback
 from agent.domain.check import Check, CheckResult
 from agent.domain.commit import Commit
@@ -17,7 +18,6 @@ from agent.domain.plan import Cause, Change, DeployPlan, Hold, HoldKind, Plan, W
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.trial import Bad
 from agent.errors import ReportError, SourceError
-from agent.steps.rest import rests_until
 
 NOW = 1_790_000_000
 REPORT = NOW + 1800
