@@ -15,8 +15,7 @@ from agent.domain.trial import Bad, Trial
 from agent.phases import Course, Cycle, TrialVerdict, account_of
 from agent.select_target import resolved
 from agent.steps import trial as trials
-from agent.steps.choose import Target
-from agent.steps.lock_out import kept_out
+from agent.steps.choose import Target, kept_out
 from agent.steps.record import wanted_by
 from agent.steps.roll_back import roll_back
 from agent.steps.verify import recall

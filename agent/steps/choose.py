@@ -2,19 +2,28 @@
 
 Pure. A window, a suspension and a bad digest are each a hold that keeps the host on its current state; waves will be
 one more.
+
+Accounts that the newest commit wants absent stay absent on an older commit too, also on the way back from a commit that
+did harm: it locked them out on purpose. An account that it merely no longer names may be missing by mistake; that stays
+as the older commit wants it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
+from agent.domain.desired import DesiredDeploy, DesiredState, Resource
+from agent.domain.digest import JSON
 from agent.domain.memory import Suspension
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.resolution import HostTerms, Resolution
 from agent.steps.gate import OPEN, Gate
-from agent.steps.lock_out import kept_out
 
 HERE = "suspended on this host"
+_USERS = "users"
+_ACCOUNTS = "accounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +80,28 @@ def choose(
     if waits is None or current is None or candidate.state.digest == current.state.digest:
         return Target(candidate, pinned, suspension, gate)
     return Target(current, waits, suspension, gate)
+
+
+def kept_out(older: DesiredState, newest: DesiredState) -> DesiredState:
+    """``older``, with those of its accounts absent that ``newest`` wants absent."""
+    leavers = {
+        resource.key: (resource, _accounts(deploy).get(resource.key.removeprefix("user:")))
+        for deploy in newest.deploys
+        if deploy.kind == _USERS
+        for resource in deploy.resources
+        if resource.absent and resource.key.startswith("user:")
+    }
+    return replace(older, deploys=tuple(_without(deploy, leavers) for deploy in older.deploys)) if leavers else older
+
+
+def _without(deploy: DesiredDeploy, leavers: Mapping[str, tuple[Resource, JSON]]) -> DesiredDeploy:
+    if deploy.kind != _USERS:
+        return deploy
+    gone = {key: leavers[key] for key in (resource.key for resource in deploy.resources) if key in leavers}
+    accounts = {**_accounts(deploy), **{key.removeprefix("user:"): entry for key, (_, entry) in gone.items()}}
+    resources = tuple(gone[each.key][0] if each.key in gone else each for each in deploy.resources)
+    return replace(deploy, arguments={**deploy.arguments, _ACCOUNTS: accounts}, resources=resources)
+
+
+def _accounts(deploy: DesiredDeploy) -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", deploy.arguments.get(_ACCOUNTS, {}))

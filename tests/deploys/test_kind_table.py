@@ -37,7 +37,7 @@ KNOWN = {
     ("deploys/items.py", "file"): "an item's text counts by its blob id, and a secret one needs a mode",
     ("deploys/items.py", "line"): "a line that holds a secret is found by its pattern",
     ("engine/secrecy.py", "user"): "an account whose password nobody can read here keeps the one that it has",
-    ("steps/lock_out.py", "user"): "whom Git locks out stays out, also on the way back",
+    ("steps/choose.py", "user"): "whom Git locks out stays out, also on the way back",
     ("steps/reach.py", "unit"): "what a resource reloads are units",
 }
 """Modules that have to do with one kind for a reason of their own."""

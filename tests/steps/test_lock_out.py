@@ -1,4 +1,4 @@
-"""lock_out: whom a commit locks out on purpose stays out when the commit is taken back."""
+"""choose, kept out: whom a commit locks out on purpose stays out when the commit is taken back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from agent.deploys.users.spec import UsersSpec
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.plan import Hold, HoldKind
-from agent.steps.choose import choose
-from agent.steps.lock_out import kept_out
+from agent.steps.choose import choose, kept_out
 from tests.steps.build import deploy, state
 
 
