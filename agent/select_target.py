@@ -22,7 +22,7 @@ from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.meant import followed, seen_before, sight
 from agent.steps.probe import failed_at_first
 from agent.steps.trial import nothing_to_go_back_to
-from agent.steps.verify import recall, recall_last, verify
+from agent.steps.verify import accepted, recall, recall_last, verify
 from agent.system.timezone import zone
 
 
@@ -178,8 +178,6 @@ def accepted_behind(parts: Parts, since: str | None) -> Accept:
     known = parts.resolved.find(since) if since is not None else None
     if known is not None:
         return known.terms.fleet.accept
-    from agent.steps.accept import accepted  # late, as in ``resolved``
-
     return accepted(parts.mirror, parts.settings.inventory, parts.memory.state().fleet.accept, since)
 
 

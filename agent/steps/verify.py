@@ -23,9 +23,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from agent.domain.commit import Accepts, Commit, Signer, Tag, TrustedCommit, TrustMode
+from agent.domain.commit import Accept, Accepts, Commit, Signer, Tag, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
-from agent.errors import TrustError
+from agent.errors import InventoryError, TrustError
 from agent.problems import ProblemKind
 from agent.steps.meant import require_meant
 from agent.steps.signatures import NEVER_TRUSTED, SignatureVerifier, moved, read_anchors
@@ -99,6 +99,25 @@ def verify(
     if refused:
         raise refused[0]
     return start
+
+
+def accepted(mirror: Mirror, inventory: str, remembered: Accept, since: str | None) -> Accept:
+    """The rule for commits behind ``since``: what may vouch for one, itself or a tag, and which branch it has to name.
+    It stands in fleet.yaml (``trust:``) of ``since``.
+
+    Return the default rule, any signed commit, without ``since`` or ``inventory``. Return ``remembered`` if the mirror
+    has no such commit, or its fleet.yaml cannot be read.
+    """
+    if since is None or not inventory:
+        return Accept()
+    if not mirror.has(since):
+        return remembered
+    from agent.inventory.fleet import read_fleet  # late: the reader of YAML takes longer to load than all else here
+
+    try:
+        return read_fleet(mirror.tree(since), inventory).trust.accepts
+    except InventoryError:
+        return remembered
 
 
 def recall(sha: str, *, mirror: Mirror, last: str) -> TrustedCommit:

@@ -10,10 +10,9 @@ import pytest
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import Exit, TrustError
-from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
-from agent.steps.verify import verify
+from agent.steps.verify import accepted, verify
 from agent.system.git import Mirror
 from tests.gitserver import ConfigRepo
 

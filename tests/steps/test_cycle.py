@@ -346,7 +346,7 @@ def test_a_commit_is_read_once_and_remembered_until_nobody_needs_it(
     )
     with monkeypatch.context() as patched:
         patched.setattr("agent.steps.resolve.resolve", lambda *_, **__: pytest.fail("it is read again"))
-        patched.setattr("agent.steps.accept.accepted", lambda *_: pytest.fail("fleet.yaml is read again"))
+        patched.setattr("agent.inventory.fleet.read_fleet", lambda *_: pytest.fail("fleet.yaml is read again"))
         account = run(again, Trigger.CLOCK)
     assert account.whole
     second = host.repo.commit("Second", site("two"))

@@ -46,9 +46,8 @@ from agent.host.undo import Undo
 from agent.host.versions import Versions
 from agent.inventory.load import load
 from agent.remotes import mirror_of_host
-from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
-from agent.steps.verify import verify
+from agent.steps.verify import accepted, verify
 from agent.system.git import Mirror
 from agent.system.git_incoming import incoming_of
 from agent.system.remote import Remote, without_password

@@ -19,9 +19,9 @@ from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.remotes import mirror_of_host
-from agent.steps.accept import accepted
 from agent.steps.freeze import standing as standing_of
 from agent.steps.signatures import SignatureVerifier, read_anchors
+from agent.steps.verify import accepted
 from agent.system.allowed_signers import AllowedSigner, parse
 
 _RULES = {
