@@ -27,7 +27,7 @@ from agent.domain.memory import Webhook
 from agent.errors import HostwrightError, SettingsError
 from agent.host.paths import Paths
 from agent.host.state import Memory
-from agent.host.webhook_secret import read_secret
+from agent.steps.webhook_service import read_secret
 from agent.system.log import log_to_stderr
 
 log = logging.getLogger("hostwright")

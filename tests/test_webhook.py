@@ -18,7 +18,7 @@ from agent import webhook
 from agent.domain import codec
 from agent.domain.memory import FleetSettings, Webhook
 from agent.errors import SettingsError
-from agent.host.webhook_secret import read_secret
+from agent.steps.webhook_service import read_secret
 from agent.webhook import BODY_LIMIT, BURST, CONCURRENT, Allowance, Bell, Listener
 
 SECRET = "5ae11f6a5ae11f6a5ae11f6a"
