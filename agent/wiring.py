@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agent.engine.client import Engine
@@ -162,8 +161,7 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
         identity=lambda: identity_of_host(paths, settings),
         outboxes=outboxes_of_host(paths),
         branch=lambda fleet, cache: status_branch(cache, settings, fleet, access),
-        identities=lambda sha: _members().identities_of(mirror.tree(sha), settings.inventory) if sha else {},
-        hosts=lambda sha: _members().hosts_of(mirror.tree(sha), settings.inventory) if sha else None,
+        tree=mirror.tree,
         clock=clock,
         # A host that follows its own repository asks nobody to admit it: only its own root writes there.
         admission=partial(_admission, paths, settings, mirror) if settings.remote != str(paths.origin) else None,
@@ -183,9 +181,3 @@ def identity_of_host(paths: Paths, settings: Settings) -> Identity:
     from agent.host.identity import Identity  # late: a cycle without news signs nothing
 
     return Identity.ensure(paths.identity, settings.host)
-
-
-def _members() -> ModuleType:
-    from agent.steps import members  # late, for the same reason
-
-    return members

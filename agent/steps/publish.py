@@ -115,15 +115,14 @@ class Publisher:
             return None
 
         def render(found: Sequence[RawDocument]) -> bytes:
-            known, hosts = {**self.reporter.identities(trusted), **self.own}, self.reporter.hosts(trusted)
+            from agent.steps.members import hosts_of, identities_of  # not every host makes the page
+
+            tree, inventory = self.reporter.tree(trusted), self.reporter.settings.inventory
+            known, hosts = {**identities_of(tree, inventory), **self.own}, hosts_of(tree, inventory)
             told = judge_all(found, known, hosts=hosts or ())
             return readme(
-                (
-                    each
-                    for each in told
-                    if belongs(each, known, hosts) or _of_another(each, self.reporter.settings.inventory)
-                ),
-                inventory=self.reporter.settings.inventory,
+                (each for each in told if belongs(each, known, hosts) or _of_another(each, inventory)),
+                inventory=inventory,
                 as_of=self.reporter.clock(),
             )
 

@@ -19,6 +19,7 @@ from agent.domain.phase import Phase, phase_of
 from agent.domain.report import Report
 from agent.domain.status import Signed
 from agent.domain.text import moment
+from agent.domain.tree import Tree
 from agent.errors import Consequence, HostwrightError, ReportError, UsageError
 from agent.fleet.compose import EVENTS_TOLD, ReportMeta, compose
 from agent.fleet.due import LATE_S, heartbeat_s, lately, next_send, window_s
@@ -44,8 +45,8 @@ ATTEMPT_DEADLINE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class StatusReporter:
-    """The sender of one host's reports. ``branch`` makes the status branch by the present fleet.yaml; ``identities``
-    gives the keys of admitted hosts, for the page. ``admission`` takes the newest trusted commit; None: nobody is to be
+    """The sender of one host's reports. ``branch`` makes the status branch by the present fleet.yaml; ``tree`` gives
+    the files of a trusted commit, for the page. ``admission`` takes the newest trusted commit; None: nobody is to be
     asked."""
 
     settings: Settings
@@ -56,9 +57,7 @@ class StatusReporter:
     outboxes: tuple[Outbox, ...]
     branch: Callable[[FleetSettings, Path], StatusBranch]
     """Also takes the folder of its cache."""
-    identities: Callable[[str | None], Mapping[str, str]]
-    hosts: Callable[[str | None], frozenset[str] | None]
-    """The hosts of the inventory, for the page; None where nobody can tell."""
+    tree: Callable[[str], Tree]
     clock: Callable[[], int]
     admission: Callable[[str | None], Admission] | None = None
     request_files: tuple[Path, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_letters
@@ -25,6 +25,7 @@ from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.problems import ProblemKind
 from agent.steps.report import StatusReporter
+from agent.system.folder import FolderTree
 from tests.fleet import samples
 from tests.steps.build import account, health, plan, planned
 
@@ -57,10 +58,6 @@ class Dying:
         raise KeyboardInterrupt
 
 
-def nobody(_: str | None) -> Mapping[str, str]:
-    return {}
-
-
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     paths = Paths(tmp_path)
@@ -78,8 +75,7 @@ def reporter(paths: Paths, branch: Branch, spool: Spool | None = None) -> Status
         identity=lambda: Identity.ensure(paths.identity, "web1"),
         outboxes=(replace(first, spool=spool or first.spool), reserve),
         branch=lambda *_: branch,  # type: ignore[arg-type,return-value]
-        identities=nobody,
-        hosts=lambda _: None,
+        tree=lambda _: FolderTree(paths.root),
         clock=lambda: NOW,
     )
 
