@@ -30,24 +30,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent import updating
 from agent.brief_daemon import begin_trace, keep_rest
 from agent.converge import converge
 from agent.domain.account import Account, Log, Trigger
 from agent.domain.deploy_errors import deploy_errors
+from agent.ending import finish_update, plan_ending, reboot_if_due
 from agent.errors import HostwrightError
 from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts
 from agent.parts import Parts
-from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, account_of
+from agent.phases import Course, Cycle, Selection, TrialVerdict, account_of
 from agent.remove_what_left import remove_what_left
 from agent.select_target import select_target
 from agent.steps.collect_garbage import collect_garbage
 from agent.steps.evidence import evidence_of
 from agent.steps.probe import probe
-from agent.steps.reboot import reboot
 from agent.steps.remember import remember
 from agent.steps.webhook_service import ensure_webhook_service
-from agent.system import systemd
 
 
 def run(parts: Parts, trigger: Trigger) -> Account:
@@ -74,26 +72,6 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     with log.surviving():
         keep_rest(parts, account, own)
     return replace(account, failures=(*log.failures,))
-
-
-def plan_ending(cycle: Cycle, account: Account) -> Ending:
-    """Decide what the cycle does after its report: reboot the host, switch to another version of the agent, or
-    neither. ``account``: that of the phases so far."""
-    parts, ending = cycle.parts, Ending()
-    with cycle.log.surviving():
-        state = parts.memory.state()
-        found = reboot(
-            account,
-            allowed=(account.fleet or state.fleet).reboots,
-            rebooted=state.rebooted,
-            pending=parts.memory.trial() is not None,
-            trigger=cycle.trigger,
-            now=parts.clock(),
-        )
-        ending = Ending(found)
-    with cycle.log.surviving():
-        return updating.plan_update(parts, replace(account, reboot=ending.reboot), ending, cycle.trigger)
-    return ending
 
 
 def _end(cycle: Cycle, account: Account) -> Account:
@@ -127,10 +105,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
     with log.surviving():
         log.note(parts.reporter.report(replace(account, failures=(*log.failures,))))
     with log.surviving():
-        if account.reboot is not None and account.reboot.hold is None:
-            # Write this down first, or the host reboots in a loop.
-            parts.memory.keep_state(replace(parts.memory.state(), rebooted=parts.clock()))
-            systemd.reboot()
+        reboot_if_due(parts, account)
     account = replace(account, failures=(*log.failures,))
     with log.surviving():
         # Remembered once more: only now is it known whether the report was sent.
@@ -139,7 +114,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
         parts.memory.keep_state(replace(parts.memory.state(), exit=int(account.exit), cause=cause))
     switched = False
     with log.surviving():
-        switched = updating.finish_update(parts, account, cycle.trigger)
+        switched = finish_update(parts, account, cycle.trigger)
     return replace(account, switched=switched, failures=(*log.failures,))
 
 

@@ -57,9 +57,7 @@ PHASES = (
         "remove_what_left", "Pruned", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
     ),
     CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
-    CyclePhase(
-        "plan_ending", "Ending", ("reboot", "update"), "decides whether the host reboots or the agent is switched"
-    ),
+    CyclePhase("plan_ending", "Ending", ("update",), "decides whether the host reboots or the agent is switched"),
 )
 """The phases in their order. ``hostwright plan`` calls ``plan_changes`` alone."""
 

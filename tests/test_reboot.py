@@ -9,9 +9,9 @@ import pytest
 from agent.domain.account import Account, Reboot, Trigger
 from agent.domain.health import Health
 from agent.domain.plan import Hold, HoldKind, Plan
+from agent.ending import REBOOT_AGAIN_S, needed_reboot
 from agent.errors import DeployError
 from agent.steps.probe import assess
-from agent.steps.reboot import AGAIN_S, reboot
 from agent.system import host
 from tests.steps.build import deploy, state
 
@@ -33,7 +33,7 @@ def account(health: Health) -> Account:
 
 def decided(account: Account, **more) -> Reboot | None:
     given = {"allowed": True, "rebooted": 0, "pending": False, "trigger": Trigger.CLOCK, "now": NOW}
-    return reboot(account, **{**given, **more})
+    return needed_reboot(account, **{**given, **more})
 
 
 def waits(decision: Reboot | None) -> str:
@@ -79,10 +79,10 @@ def test_it_waits_for_a_change_on_trial(account):
 def test_a_host_that_needs_it_again_at_once_is_not_rebooted_again(account):
     decision = decided(account, rebooted=NOW - 60)
     assert "look why" in waits(decision)
-    assert decision.hold.until == NOW - 60 + AGAIN_S
+    assert decision.hold.until == NOW - 60 + REBOOT_AGAIN_S
 
 
-@pytest.mark.parametrize("rebooted", [NOW - AGAIN_S, NOW + 60])
+@pytest.mark.parametrize("rebooted", [NOW - REBOOT_AGAIN_S, NOW + 60])
 def test_a_reboot_long_ago_or_by_a_clock_that_was_wrong_keeps_none_from_it(account, rebooted):
     assert decided(account, rebooted=rebooted) == Reboot()
 

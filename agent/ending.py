@@ -1,22 +1,82 @@
-"""Updates of the agent. A cycle builds the pinned version and lets it check itself; it switches to that version at its
-very end. The new version is kept once a cycle of its own has gone well. Until then it is on trial, and the version
-before may come back. (The trial of a change in Git, ``domain.trial``, is another thing.)"""
+"""The phase ``plan_ending``, and the last acts of a cycle: the host reboots, or the agent switches to another version.
+
+A person who runs a cycle by hand is not thrown out of their session: the daemon's next cycle reboots.
+
+A cycle builds the pinned version of the agent and lets it check itself; it switches to that version at its very end.
+The new version is kept once a cycle of its own has gone well. Until then it is on trial, and the version before may
+come back. (The trial of a change in Git, ``domain.trial``, is another thing.)
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.domain.account import Account, Trigger
+from agent.domain.account import Account, Reboot, Trigger
 from agent.domain.event import Event, EventKind
 from agent.domain.memory import Update, UpdateStage
+from agent.domain.phase import Phase, phase_of
+from agent.domain.plan import Hold, HoldKind
 from agent.errors import Exit, HostwrightError, host_io_error
 from agent.host.versions import STEADY_S
 from agent.parts import Parts
-from agent.phases import Ending
+from agent.phases import Cycle, Ending
 from agent.steps import update as updates
+from agent.system import systemd
+
+REBOOT_AGAIN_S = 24 * 3600
+"""Seconds between two reboots: a host that needs another one sooner does not get what it needs by rebooting."""
 
 
-def plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger) -> Ending:
+def plan_ending(cycle: Cycle, account: Account) -> Ending:
+    """Decide what the cycle does after its report: reboot the host, switch to another version of the agent, or
+    neither. ``account``: that of the phases so far."""
+    parts, ending = cycle.parts, Ending()
+    with cycle.log.surviving():
+        state = parts.memory.state()
+        found = needed_reboot(
+            account,
+            allowed=(account.fleet or state.fleet).reboots,
+            rebooted=state.rebooted,
+            pending=parts.memory.trial() is not None,
+            trigger=cycle.trigger,
+            now=parts.clock(),
+        )
+        ending = Ending(found)
+    with cycle.log.surviving():
+        return _plan_update(parts, replace(account, reboot=ending.reboot), ending, cycle.trigger)
+    return ending
+
+
+def needed_reboot(
+    account: Account, *, allowed: bool, rebooted: int, pending: bool, trigger: Trigger, now: int
+) -> Reboot | None:
+    """The reboot that the host needs, with its hold. None if it needs none, or fleet.yaml never reboots it (not
+    ``allowed``). Pure.
+
+    ``rebooted``: when this was last done (seconds since the epoch, 0: never). ``pending``: True if a change is still on
+    trial.
+    """
+    if not allowed or account.health is None or not account.health.reboot_required:
+        return None
+    if account.shut is not None:
+        return Reboot(_reboot_hold(account.shut.reason, account.shut.until))
+    if 0 < rebooted <= now < rebooted + REBOOT_AGAIN_S:
+        why = "it was rebooted less than a day ago and needs it again; look why"
+        return Reboot(_reboot_hold(why, rebooted + REBOOT_AGAIN_S))
+    phase = phase_of(account)
+    reasons = (
+        "" if phase is Phase.CONVERGED else f"the host is {phase.value} and first has to converge",
+        "a change is on trial" if pending else "",
+        "the daemon's next cycle does it" if trigger is Trigger.PERSON else "",
+    )
+    return Reboot(next((_reboot_hold(reason) for reason in reasons if reason), None))
+
+
+def _reboot_hold(why: str, until: int | None = None) -> Hold:
+    return Hold(HoldKind.REBOOT, f"it needs a reboot; {why}", until)
+
+
+def _plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger) -> Ending:
     """``ending`` with the decision about the pinned version: to switch to it when this cycle ends, or a hold. Unchanged
     if that version runs already, or none is pinned. Raises HostwrightError where an earlier try of it failed, and no
     other is due."""
@@ -33,6 +93,14 @@ def plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger
         stopped=parts.engine.stopped,
     )
     return replace(ending, update=hold, may_switch=hold is None)
+
+
+def reboot_if_due(parts: Parts, account: Account) -> None:
+    """Reboot the host if ``plan_ending`` found that it is time. Raises HostwrightError where systemd refuses."""
+    if account.reboot is not None and account.reboot.hold is None:
+        # Write this down first, or the host reboots in a loop.
+        parts.memory.keep_state(replace(parts.memory.state(), rebooted=parts.clock()))
+        systemd.reboot()
 
 
 def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
