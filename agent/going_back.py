@@ -1,24 +1,34 @@
 """The way back from a change that did harm.
 
-The agent applies the last good state again, which also brings back what was removed. Then it removes what the change
-brought. If the host is no better for it, the change may not be to blame: it is put in doubt, and tried again later.
+The agent applies the last good state again, which also brings back what was removed. Then it takes back what that
+state says nothing about: it removes what the change created, and puts back as it was found what the change changed for
+the first time. If the host is no better for it, the change may not be to blame: it is put in doubt, and tried again
+later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from agent.converge import health_source, rules_now, run_phases
+from agent.deploys.kind_table import DEEDS
 from agent.domain.account import Account, Milestone, Rollback
 from agent.domain.deploy_errors import deploy_errors
+from agent.domain.desired import DesiredState
+from agent.domain.ownership import LedgerEntry, Origin, Standing
+from agent.domain.removal import Fate, Removal
 from agent.domain.trial import Bad, Trial
+from agent.host.ledger import Ledger
 from agent.phases import Course, Cycle, TrialVerdict, account_of
 from agent.select_target import resolved
 from agent.steps import trial as trials
 from agent.steps.choose import Target, kept_out
 from agent.steps.record import wanted_by
-from agent.steps.roll_back import roll_back
+from agent.steps.remove import carry_out, fate_before, in_order
 from agent.steps.verify import recall
+
+_UNDONE = frozenset({Fate.REMOVE, Fate.RESTORE})
 
 
 def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Account, *, doubtful: bool) -> TrialVerdict:
@@ -82,7 +92,7 @@ def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> Tria
     if rollback is None or planned is None or converged is None or target is None:
         return verdict
     wanted = wanted_by(planned.state, converged.after, converged.applied)
-    done = roll_back(cycle.parts.ledger, planned.state, since=trial.at, wanted=wanted, attempted=rollback.attempted)
+    removed, stays = _take_off(cycle.parts.ledger, planned.state, trial.at, wanted, rollback.attempted)
     cycle.log.reached(Milestone.WENT_BACK)
     source = health_source(cycle, planned.state)
     health, reasons = trials.watch_health(trial, source, settle_s=cycle.settle_s, to_the_end=False)
@@ -93,5 +103,46 @@ def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> Tria
         target = replace(target, hold=bad.hold)
     cycle.log.note([trials.rolled_back(bad, rollback.to)])
     cycle.parts.memory.keep_trial(None)
-    rollback = replace(rollback, bad=bad, removed=done.removed, stays=done.stays)
+    rollback = replace(rollback, bad=bad, removed=removed, stays=stays)
     return replace(verdict, course=replace(course, target=target, rollback=rollback), health=health)
+
+
+def _take_off(
+    ledger: Ledger, state: DesiredState, since: int, wanted: Collection[str], attempted: Account | None
+) -> tuple[tuple[Removal, ...], tuple[str, ...]]:
+    """Take back the entries that came into the ledger from ``since`` on, in seconds since the epoch. Return the
+    removals that were done, after which each resource is gone or as it was, and what could not be undone, a line each.
+
+    ``wanted``: keys of resources that ``state``, the last good one, wants; they stay. ``attempted``: the account of the
+    attempt, if there is one. Raises OSError when the ledger cannot be written.
+    """
+    brought = [
+        entry
+        for entry in ledger.entries()
+        if entry.at >= since and entry.standing is Standing.OWNED and entry.key not in wanted
+    ]
+    found = carry_out((_undone(entry) for entry in in_order(brought)), ledger, state)
+    stays = [f"{key}: {reason}" for key, reason in found.refused.items()]
+    stays += [f"{each.entry.key}: {each.reason}" for each in found.done if each.fate not in _UNDONE]
+    stays += [f"{entry.key}: {failure.reason}" for failure in found.failed for entry in failure.entries]
+    stays += [*found.reloaded.failed, *(_deeds(attempted) if attempted is not None else ())]
+    return tuple(each for each in found.done if each.fate in _UNDONE), tuple(stays)
+
+
+def _undone(entry: LedgerEntry) -> Removal:
+    found = fate_before(entry, attempt=True)
+    if found.fate is Fate.RESTORE:
+        return replace(found, reason="put back as it was")
+    return replace(found, fate=Fate.ORPHAN) if found.reason and entry.origin is Origin.CREATED else found
+
+
+def _deeds(attempted: Account) -> Iterator[str]:
+    """The changes of the attempt that nothing can undo, a line each: commands, upgrades, operations that own
+    nothing."""
+    for result in attempted.outcome.changed:
+        if result.resource.partition(":")[0] in DEEDS:
+            yield f"{result.resource}: {result.operation}"
+    unowned = {planned.deploy: planned.unowned for planned in attempted.planned if planned.unowned}
+    for deploy in {result.deploy for result in attempted.outcome.changed}:
+        if deploy in unowned:
+            yield f"{deploy}: what {unowned[deploy]} of its operations did, which own nothing"
