@@ -41,7 +41,6 @@ from agent.parts import Parts
 from agent.phases import Course, Cycle, Selection, TrialVerdict, account_of
 from agent.remove_what_left import remove_what_left
 from agent.select_target import select_target
-from agent.steps.collect_garbage import collect_garbage
 from agent.steps.evidence import evidence_of
 from agent.steps.probe import probe
 from agent.steps.remember import remember
@@ -87,6 +86,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
             journal=parts.journal,
             exports=parts.exports,
             resolved=parts.resolved,
+            repositories=parts.repositories,
             events=parts.events,
             commands=parts.paths.commands,
             now=parts.clock(),
@@ -95,13 +95,6 @@ def _end(cycle: Cycle, account: Account) -> Account:
         parts.mirror.keep_recent()
     with log.surviving():
         ensure_webhook_service(parts.memory.state().fleet.webhook)
-    with log.surviving():
-        collect_garbage(
-            account.trusted,
-            memory=parts.memory,
-            resolved=parts.resolved,
-            repositories=parts.repositories,
-        )
     with log.surviving():
         log.note(parts.reporter.report(replace(account, failures=(*log.failures,))))
     with log.surviving():

@@ -20,7 +20,7 @@ class HostTerms:
     ``suspensions``: those in fleet.yaml that name the host. ``idle``: by deploy, the play that has it and matches no
     host, in words. ``left_out``: the parts of the commit and of other repositories that the host does not get, in
     words. ``repositories``: the pins whose files were read. ``kept``: the tree digests of all pins in lock.yaml, whose
-    files ``collect_garbage`` keeps.
+    files ``remember`` keeps.
     ``groups``: the groups of the host."""
 
     fleet: FleetSettings = field(default_factory=FleetSettings)

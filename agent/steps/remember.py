@@ -1,9 +1,12 @@
-"""remember: turns the account of a cycle into what the host keeps for the next one."""
+"""remember: turns the account of a cycle into what the host keeps for the next one, and removes what nobody needs any
+more: exports, desired states, and files of other repositories.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 
 from agent.deploys.command.host import forget_others
@@ -18,6 +21,7 @@ from agent.errors import Exit
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
+from agent.host.repositories import Repositories
 from agent.host.resolved import ResolvedStates
 from agent.host.state import Memory
 from agent.steps.derive_events import derive_events
@@ -38,6 +42,7 @@ def remember(
     journal: Journal,
     exports: Exports,
     resolved: ResolvedStates,
+    repositories: Repositories,
     events: Events,
     commands: Path,
     now: int,
@@ -57,14 +62,25 @@ def remember(
         memory.keep_applied(after)
     state = dataclasses.replace(state_after(state, account, now), told=told)
     memory.keep_state(state)
-    needed = {account.trusted and account.trusted.sha, state.aimed_commit, after.commit, after.good_commit}
-    needed |= {deploy.on_remove.commit for deploy in after.deploys.values() if deploy.on_remove is not None}
-    shas = frozenset(sha for sha in needed if sha)
-    exports.collect(shas)
-    resolved.collect(shas)
+    trusted = account.trusted.sha if account.trusted is not None else None
+    commits = frozenset(filter(None, (trusted, state.aimed_commit, after.commit, after.good_commit)))
+    needed = commits.union(each.on_remove.commit for each in after.deploys.values() if each.on_remove is not None)
+    exports.collect(needed)
+    resolved.collect(needed)
+    _collect_repositories(commits, resolved, repositories)
     if account.state is not None:
         keys = (resource.key.partition(":") for deploy in account.state.deploys for resource in deploy.resources)
         forget_others({name for kind, _, name in keys if kind == "command"}, commands)
+
+
+def _collect_repositories(commits: Collection[str], resolved: ResolvedStates, repositories: Repositories) -> None:
+    """Remove the files of other repositories that none of ``commits`` pins in its lock.yaml. Where the resolved state
+    of one of them is not kept, nobody knows what it pins: then none is removed. Raises OSError."""
+    if repositories.any:
+        found = [resolved.find(sha) for sha in commits]
+        known = [each.terms.kept for each in found if each is not None]
+        if len(known) == len(found):
+            repositories.collect(frozenset(chain.from_iterable(known)))
 
 
 def state_after(state: State, account: Account, now: int) -> State:

@@ -11,6 +11,7 @@ from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
 from agent.host.paths import Paths
+from agent.host.repositories import Repositories
 from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.state import Memory
 from agent.steps.remember import (
@@ -209,6 +210,7 @@ def remembered(account, paths):
         journal=Journal(paths.journal),
         exports=Exports(paths.commits, None),
         resolved=ResolvedStates(paths.resolved, ResolvedFor("", "prod", "web1")),
+        repositories=Repositories(paths.repositories, None),
         events=Events(paths.events),
         commands=paths.commands,
         now=5,

@@ -1,4 +1,4 @@
-"""collect_garbage: other repositories' files stay while a commit that the host may need pins them."""
+"""remember: other repositories' files stay while a commit that the host may need pins them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import DesiredState
 from agent.domain.memory import Applied, State
 from agent.domain.resolution import HostTerms, Resolution
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.state import Memory
-from agent.steps.collect_garbage import collect_garbage
+from agent.steps.remember import remember
+from agent.system.git import Access, Mirror
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 FIRST, SECOND, UNREAD = "1" * 40, "2" * 40, "3" * 40
@@ -43,8 +48,17 @@ def kept(store: Path, resolved: ResolvedStates, trusted: str, aimed: str | None,
     memory = Memory(paths)
     memory.keep_state(State(aimed_commit=aimed))
     memory.keep_applied(Applied(commit=applied))
-    commit = TrustedCommit(trusted, "", None)
-    collect_garbage(commit, memory=memory, resolved=resolved, repositories=Repositories(store, None))
+    remember(
+        Account(trusted=TrustedCommit(trusted, "", None)),
+        memory=memory,
+        journal=Journal(paths.journal),
+        exports=Exports(paths.commits, Mirror(paths.mirror, Access(None, None))),
+        resolved=resolved,
+        repositories=Repositories(store, None),
+        events=Events(paths.events),
+        commands=paths.commands,
+        now=5,
+    )
     return sorted(path.name for path in store.iterdir())
 
 
