@@ -7,7 +7,10 @@ import re
 import subprocess
 import tomllib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -62,6 +65,49 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+class Contents(NamedTuple):
+    """Of a module: docstrings by line; imported modules, each with the names that come from it; types by name, each
+    with the expression that is assigned to it, None for a class."""
+
+    docstrings: list[tuple[int, str]]
+    imports: list[tuple[str, list[str]]]
+    types: list[tuple[str, str | None]]
+
+
+@cache
+def _contents(path: Path) -> Contents:
+    """Parse and walk a module once for all rules, and keep no tree."""
+    tree = ast.parse(path.read_text())
+    found = Contents([], [], [(name, value) for node in tree.body for name, value in _types_of(node)])
+    for node in _statements(tree):
+        if isinstance(node, ast.Import):
+            found.imports.extend((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.imports.append((node.module, [alias.name for alias in node.names]))
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and (
+            text := ast.get_docstring(node)
+        ):
+            found.docstrings.append((getattr(node, "lineno", 1), text))
+    return found
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """``node`` and all statements below it. (``ast.walk`` goes into each expression, which takes ten times as long.)"""
+    yield node
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for each in getattr(node, field, ()):
+            yield from _statements(each)
+
+
+def _types_of(node: ast.stmt) -> list[tuple[str, str | None]]:
+    """The name of a class, or names in the case of a class that something is assigned to."""
+    if isinstance(node, ast.ClassDef):
+        return [(node.name, None)]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    names = [each.id for each in targets if isinstance(each, ast.Name)]
+    return [(name, ast.unparse(node.value)) for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name)]
+
+
 def test_a_module_holds_one_thought() -> None:
     lines = {path: len(path.read_text().splitlines()) for path in (*MODULES, *TESTS)}
     most = dict.fromkeys(TESTS, TEST_LINES_MAX) | dict.fromkeys(MODULES, LINES_MAX)
@@ -81,16 +127,11 @@ def test_a_module_says_what_it_is_for() -> None:
 
 def test_a_docstring_begins_with_what_the_thing_is_or_does() -> None:
     """With a noun phrase or in the imperative: who reads it from the middle of a sentence has to read it twice."""
-    nodes = [(path, node) for path in MODULES for node in ast.walk(ast.parse(path.read_text()))]
-    said = [
-        (path, node, ast.get_docstring(node))
-        for path, node in nodes
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
     wrong = [
-        f"{_name(path)}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"
-        for path, node, text in said
-        if text and BEGINNINGS.match(text)
+        f"{_name(path)}:{line}: {text.splitlines()[0]}"
+        for path in MODULES
+        for line, text in _contents(path).docstrings
+        if BEGINNINGS.match(text)
     ]
     assert wrong == []
 
@@ -117,29 +158,17 @@ def _version() -> str:
 
 def test_no_two_public_classes_share_a_name() -> None:
     """Nor with an alias of a type that other modules import, nor do two aliases of functions."""
-    trees = {path: ast.parse(path.read_text()) for path in MODULES}
-    nodes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    imported = {(node.module, alias.name) for node in nodes for alias in node.names}
+    imported = {(module, name) for path in MODULES for module, names in _contents(path).imports for name in names}
     names = Counter(
         name
-        for path, tree in trees.items()
-        for node in tree.body
-        for name in _types_of(node)
-        if isinstance(node, ast.ClassDef)
+        for path in MODULES
+        for name, value in _contents(path).types
+        if value is None
         or (_name(path).removesuffix(".py").replace("/", "."), name) in imported
-        or (isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Callable["))
+        or value.startswith("Callable[")
     )
     shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
     assert shared == set()
-
-
-def _types_of(node: ast.stmt) -> list[str]:
-    """The name of a class, or names in the case of a class that something is assigned to."""
-    if isinstance(node, ast.ClassDef):
-        return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    names = [each.id for each in targets if isinstance(each, ast.Name)]
-    return [name for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name)]
 
 
 def test_no_two_modules_of_a_folder_sound_alike() -> None:
@@ -160,14 +189,16 @@ def test_the_files_whose_tests_begin_first_are_there() -> None:
 
 def test_no_test_waits_for_ever() -> None:
     """For a thread, a process or an event: a run that hangs tells nobody where."""
+    waits = re.compile(r"\.\s*(?:join|wait|communicate)\s*\(\s*\)")
+    perhaps = [(path, text) for path in TESTS if waits.search(text := path.read_text())]  # a few, which are parsed
     calls = (
         (path, node)
-        for path in TESTS
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path, text in perhaps
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args and not node.keywords
     )
-    waits = ("join", "wait", "communicate")
-    assert [f"{_name(path)}:{call.lineno}" for path, call in calls if call.func.attr in waits] == []  # type: ignore[attr-defined]
+    named = ("join", "wait", "communicate")
+    assert [f"{_name(path)}:{call.lineno}" for path, call in calls if call.func.attr in named] == []  # type: ignore[attr-defined]
 
 
 def test_only_verify_makes_a_trusted_commit() -> None:
@@ -188,7 +219,8 @@ def test_no_file_names_a_registry_a_persons_machine_or_something_left_for_later(
         f"{_name(path)}:{number}: {line.strip()[:80]}"
         for path in TRACKED
         if _name(path) not in GENERATED | {_name(Path(__file__))} and not path.is_symlink()
-        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if re.search(pattern, text := path.read_text(errors="replace"))
+        for number, line in enumerate(text.splitlines(), 1)
         if re.search(pattern, line)
     ]
     assert found == []
@@ -231,7 +263,4 @@ def test_the_page_about_the_architecture_knows_every_library_and_where_it_is_imp
 
 
 def _imported(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
-    return {name.partition(".")[0] for name in names}
+    return {module.partition(".")[0] for module, _ in _contents(path).imports}
