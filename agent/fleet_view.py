@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class FleetView:
     """On a managed host that is not admitted yet, the fingerprint of the key that it asks for; else empty."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """The faults of files that are to admit a host, by host."""
+    knows: Callable[[str], bool] | None = None
+    """On a managed host: True for a commit of the config repo that its mirror has."""
 
 
 def view_of_repo(root: Path, name: str, remote: str | None = None) -> FleetView:
@@ -82,7 +84,8 @@ def view_of_host(paths: Paths, remote: str | None) -> FleetView:
     if remote is not None:
         branch = StatusBranch(branch.repo, Remote.parse(remote), access)
     last, now = memory.trust().last, int(time.time())
-    tree = Exports(paths.commits, mirror_of_host(paths, settings)).tree(last) if last is not None else None
+    mirror = mirror_of_host(paths, settings)
+    tree = Exports(paths.commits, mirror).tree(last) if last is not None else None
     known = identities_of(tree, settings.inventory) if tree is not None else {}
     own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
     asked = PublicIdentity(Identity.load(wanted_keys(paths), settings.host).public_line).fingerprint
@@ -96,6 +99,7 @@ def view_of_host(paths: Paths, remote: str | None) -> FleetView:
         paths.seen,
         (settings.host, tuple(hold for hold in said if hold is not None)),
         "" if here or settings.remote == str(paths.origin) else asked,
+        knows=mirror.has,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -133,3 +134,23 @@ def all_is_well(report: Report) -> bool:
         and (report.health is None or report.health.healthy)
         and not any(change.cause == "drift" for change in report.changes)
     )
+
+
+def newer_elsewhere(
+    statuses: Iterable[HostStatus], own: Report, knows: Callable[[str], bool]
+) -> tuple[HostStatus, str] | None:
+    """A peer of the host ``own``, and the commit that the peer reached before ``own`` last looked at the remote and
+    that ``own`` has not been shown; None without one. ``knows``: True for a commit that is on the host.
+
+    Only verified reports of the same inventory count. The two clocks may differ by ``CLOCKS_DIFFER_S``.
+    """
+    if own.commits.seen is None:
+        return None
+    for status in statuses:
+        peer = status.report
+        if not status.verified or peer is None or peer.host == own.host or peer.inventory != own.inventory:
+            continue
+        newest = max(peer.adopted, key=lambda adoption: adoption.at, default=None)
+        if newest is not None and newest.at + CLOCKS_DIFFER_S <= own.at and not knows(newest.sha):
+            return status, newest.sha
+    return None

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import string
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.cli.commands.status import COLUMNS, row
+from agent.cli.commands.status import COLUMNS, row, withheld
 from agent.cli.output import Output
 from agent.domain import codec
 from agent.domain.codec import Mismatch
 from agent.domain.phase import Phase
 from agent.domain.plan import Hold, HoldKind
-from agent.domain.report import LATEST, Problem, Report, ReportedHold
+from agent.domain.report import LATEST, Adoption, Commits, Problem, Report, ReportedHold
 from agent.domain.status import (
     CLOCKS_DIFFER_S,
     LONGEST_SILENCE_S,
@@ -26,8 +27,9 @@ from agent.domain.status import (
 )
 from agent.fleet.reader import belongs, judge_all, parse
 from agent.fleet.render import readme
+from agent.fleet_view import FleetView
 from tests.cli.terminal import Terminal
-from tests.fleet import hostile
+from tests.fleet import hostile, samples
 from tests.fleet.samples import NOW, report
 
 HOSTILE_REPORTS = 10_000
@@ -163,3 +165,32 @@ def test_a_report_of_a_host_that_nobody_admitted_says_why() -> None:
     cells = dict(zip(COLUMNS, row(claim, NOW), strict=True))
     assert "(not-admitted)" in cells["state"]
     assert cells["what"].startswith("identities/web1.pub: no key")
+
+
+OLD, NEW = "1" * 40, "2" * 40
+
+
+def peer(*, at: int = NOW - 3600, verdict: ReportVerdict = ReportVerdict.VERIFIED, **changed: Any) -> HostStatus:
+    """web2, which reached a newer commit an hour ago."""
+    reached = (Adoption(sha=NEW, at=at, soaked_s=0), Adoption(sha=OLD, at=NOW - 90_000, soaked_s=86_000))
+    return status(report("web2", adopted=reached, **changed), verdict)
+
+
+def kept_from_web1(tmp_path: Path, other: HostStatus, *known: str, **changed: Any) -> str:
+    """What web1 says of ``other``. ``known``: the commits that its remote has shown it."""
+    branch = samples.branch(tmp_path, tmp_path / "remote")
+    view = FleetView(branch, {}, "production", None, tmp_path / "seen", ("web1", ()), knows={OLD, *known}.__contains__)
+    return withheld([status(report(**changed)), other], view)
+
+
+def test_a_commit_that_a_peer_reached_and_this_host_was_never_shown_is_told(tmp_path: Path) -> None:
+    told = kept_from_web1(tmp_path, peer())
+    assert "web2 reached commit 222222222222, which this host's remote has not shown it" in told
+
+
+def test_a_peer_that_is_a_moment_ahead_or_unverified_or_of_another_inventory_warns_nobody(tmp_path: Path) -> None:
+    assert not kept_from_web1(tmp_path, peer(), NEW)
+    assert not kept_from_web1(tmp_path, peer(at=NOW - 60)), "this host may not have looked since"
+    assert not kept_from_web1(tmp_path, peer(verdict=ReportVerdict.UNADMITTED)), "anybody could have written that"
+    assert not kept_from_web1(tmp_path, peer(inventory="staging"))
+    assert not kept_from_web1(tmp_path, peer(), commits=Commits(trusted=OLD)), "no answer, as it says"

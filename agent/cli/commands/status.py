@@ -18,11 +18,11 @@ from agent.domain import codec
 from agent.domain.phase import Phase
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Report
-from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
+from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due, newer_elsewhere
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import belongs, judge_all, now_seen
-from agent.fleet_view import view_of_host, view_of_repo
+from agent.fleet_view import FleetView, view_of_host, view_of_repo
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
 from agent.steps.choose import HERE
@@ -73,12 +73,29 @@ def status(
         output.show_table(COLUMNS, (row(each, now, local.get(each.host)) for each in shown))
     else:
         output.show("no host has reported yet")
+    if told := withheld(statuses, view):
+        output.say(told)
     if view.asks and view.local is not None:
         name = view.local[0]
         output.say(f"{name} is not admitted: hostwright admit {name} --fingerprint {view.asks} in the config repo")
     elif any(each.verdict is ReportVerdict.UNADMITTED for each in shown):
         output.say("next: hostwright admit in the config repo shows who asks to be admitted")
     return Reply([_document(each, now) for each in shown])
+
+
+def withheld(statuses: Sequence[HostStatus], view: FleetView) -> str:
+    """The warning on a managed host that its remote may keep newer commits from it; empty without a sign of that."""
+    if view.local is None or view.knows is None:
+        return ""
+    own = next((each.report for each in statuses if each.verified and each.host == view.local[0]), None)
+    found = newer_elsewhere(statuses, own, view.knows) if own is not None else None
+    if found is None:
+        return ""
+    peer, commit = found
+    return (
+        f"{peer.host} reached commit {commit[:12]}, which this host's remote has not shown it: is a newer commit kept"
+        f" from {view.local[0]}? Compare remote and branch in /etc/hostwright/agent.yaml of both hosts"
+    )
 
 
 def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tuple[str, ...]:
