@@ -28,7 +28,7 @@ from agent.steps.gate import OPEN
 from agent.steps.permit import PermitRules, permit, permit_rules
 from agent.steps.plan import make_plan
 from agent.steps.probe import probe
-from agent.steps.reach import MadeChanges
+from agent.steps.reach import MadeChanges, stirred_later
 from agent.steps.record import record_result
 from agent.steps.trial import HealthSource
 
@@ -239,17 +239,24 @@ def _plan(
 
 def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: MadeChanges) -> frozenset[tuple[str, str]]:
     """The changes, by deploy and resource, that are wanted ``after`` those of this cycle, because these set them off:
-    a unit is to be reloaded or restarted by a deploy whose turn is over. Empty where a deploy with changes of Git
-    failed, was stopped or was skipped: then nothing more should happen."""
+    a unit is to be reloaded or restarted by a deploy whose turn is over, also where it was changed in that turn. Empty
+    where a deploy with changes of Git failed, was stopped or was skipped: then nothing more should happen."""
     intended = {planned.deploy for planned in outcome.found if planned.intends}
     ended = {deploy.status for deploy in outcome.deploys if deploy.deploy in intended}
     if ended & {Status.FAILED, Status.STOPPED, Status.SKIPPED}:
         return frozenset()
-    done = {(result.deploy, result.resource) for deploy in outcome.deploys for result in deploy.results}
+    owns = {(each.deploy, each.resource): each.wanted.owns for planned in outcome.found for each in planned.changes}
+    done = [
+        (each.deploy, each.resource, owns.get((each.deploy, each.resource)) or (each.resource,))
+        for deploy in outcome.deploys
+        for each in deploy.results
+    ]
+    later = stirred_later(state, done)
+    own = {(deploy, resource) for deploy, resource, _ in done}
     had_their_turn = {planned.deploy for planned in outcome.found if planned.in_sync}
     resources = (
         (deploy.name, each) for deploy in state.deploys if deploy.name in had_their_turn for each in deploy.resources
     )
     stirred = {(name, each.key) for name, each in resources if made.sets_off(each)}
     wanted = {(each.deploy, each.resource): each.set_off for each in after.changes}
-    return frozenset(key for key, why in wanted.items() if why or key in stirred) - done
+    return frozenset(key for key, why in wanted.items() if key in later or (key not in own and (why or key in stirred)))

@@ -8,13 +8,13 @@ deploys:
 - those whose checks look at the unit or at the file;
 - those that need one of all these.
 
-``MadeChanges`` keeps what a cycle has changed so far, ``reach`` names the deploys, and ``reloads_and_restarts`` the
-units to reload or restart after a removal.
+``MadeChanges`` keeps what a cycle has changed so far, and ``reach`` names the deploys. ``stirred_later`` finds units
+that were changed too early, ``reloads_and_restarts`` those to reload or restart after a removal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.deploys.kind_table import paths_of
@@ -107,6 +107,32 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
     while more := {deploy.name for deploy in state.deploys if names.intersection(deploy.needs)} - names:
         names |= more
     return tuple(deploy.name for deploy in state.deploys if deploy.name in names)
+
+
+def stirred_later(state: DesiredState, done: Sequence[tuple[str, str, Collection[str]]]) -> frozenset[tuple[str, str]]:
+    """The resources, by deploy and key, that read something which this cycle changed, for whatever cause, after it
+    changed them. A unit that was started a moment before its file was written has not read that file.
+
+    ``done``: each change in the order in which it was made: its deploy, its resource, and what that owns.
+    """
+    last = {(deploy, resource): number for number, (deploy, resource, _) in enumerate(done)}
+    paths = [(number, path) for number, (_, _, keys) in enumerate(done) for key in keys for path in paths_of(key)]
+    told = {
+        (f"unit:{unit}", number)
+        for deploy in state.deploys
+        for each in deploy.resources
+        for unit in each.reloads
+        for number, (_, _, keys) in enumerate(done)
+        if each.key in keys
+    }
+    found = set()
+    for deploy in state.deploys:
+        for each in deploy.resources:
+            own = last.get((deploy.name, each.key), -1)
+            behind = (number > own and _covers(each.reads, path) for number, path in paths)
+            if (each.reads and any(behind)) or any(unit == each.key and number > own for unit, number in told):
+                found.add((deploy.name, each.key))
+    return frozenset(found)
 
 
 def reloads_and_restarts(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
