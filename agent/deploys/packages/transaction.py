@@ -111,9 +111,13 @@ class Transaction:
             self.refusals[name] = DeployError(f"apt knows no package {name}", hint=hint)
 
     def _looked_at_anew(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
-        """``changes`` with the versions of upgrades that are in the lists now, and further upgrades behind them."""
+        """``changes`` with the versions of upgrades that are in the lists now, and further upgrades behind them. A
+        version that the inventory names stays."""
         found = {change.name: change for change in self.upgrades(apt.query())}
-        current = [replace(each, version=found[each.name].version) if each.name in found else each for each in changes]
+        current = [
+            replace(each, version=found[each.name].version) if each.upgrade and each.name in found else each
+            for each in changes
+        ]
         more = [change for name, change in found.items() if name not in self.planned]
         self.refusals.update((change.name, None) for change in more)
         return [*current, *more]

@@ -85,3 +85,14 @@ def test_a_run_that_fails_on_the_way_is_not_asked_for_again(
     _, failure = Transaction()._apply_together([PackageChange(name="jq", install=True)])
     assert failure is not None
     assert asked == [("--no-remove", "install", "--", "jq")]
+
+
+def test_new_lists_change_no_version_that_git_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt, "query", dpkg.Packages)
+    newer = PackageChange("jq", version="3", upgrade="security upgrade")
+    transaction = Transaction(upgrades=lambda _: [newer], planned={"jq"})
+    pin, hold = PackageChange("jq", version="2"), PackageChange("jq", install=False, hold=True)
+    upgrade = PackageChange("jq", version="2", upgrade="security upgrade")
+    assert transaction._looked_at_anew([pin]) == [pin]
+    assert transaction._looked_at_anew([hold]) == [hold]
+    assert transaction._looked_at_anew([upgrade]) == [newer]
