@@ -121,7 +121,7 @@ def _take_off(
         for entry in ledger.entries()
         if entry.at >= since and entry.standing is Standing.OWNED and entry.key not in wanted
     ]
-    found = carry_out((_undone(entry) for entry in in_order(brought)), ledger, state)
+    found = carry_out((_undone(entry) for entry in in_order(brought)), ledger, state, wanted=wanted)
     stays = [f"{key}: {reason}" for key, reason in found.refused.items()]
     stays += [f"{each.entry.key}: {each.reason}" for each in found.done if each.fate not in _UNDONE]
     stays += [f"{entry.key}: {failure.reason}" for failure in found.failed for entry in failure.entries]

@@ -54,10 +54,16 @@ class Kind(ABC):
         """The difference that somebody else made since the agent ``left`` it so, in a few words; empty if nobody
         did."""
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:  # noqa: ARG002
+    def remove(
+        self,
+        entries: Sequence[LedgerEntry],
+        *,
+        purge: bool,  # noqa: ARG002
+        wanted: Collection[str] = (),  # noqa: ARG002
+    ) -> Mapping[str, str]:
         """Remove the resources of these entries, which the agent created. ``purge``: with all that it wrote for itself,
-        such as a package's configuration. Returns the reasons why some had to stay, by key. It is fine if some are gone
-        already."""
+        such as a package's configuration. ``wanted``: keys of what Git wants, which must not go along with them.
+        Returns the reasons why some had to stay, by key. It is fine if some are gone already."""
         stayed: dict[str, str] = {}
         for entry in entries:
             try:

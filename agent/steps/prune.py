@@ -109,7 +109,7 @@ def prune(
     if stayed or departed:  # An on_remove may have removed or changed any of it.
         holds = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **holds}, departed=departed)
-    found = carry_out(leaving.permitted.removals, ledger, state)
+    found = carry_out(leaving.permitted.removals, ledger, state, wanted=wanted)
     leaving = replace(leaving, removals=tuple(_told(removal, found.refused) for removal in leaving.removals))
     failures = (*untaken, *_failures(found, stayed, waiting))
     return Pruned("", leaving, found.done, revoked, departed, stayed, _standing(ledger), failures, found.reloaded)

@@ -6,7 +6,7 @@ It goes kind by kind. A failure with one does not stop the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 
 from agent.deploys import systemctl
@@ -52,14 +52,16 @@ def carry_out(
     ledger: Ledger,
     state: DesiredState | None = None,
     *,
+    wanted: Collection[str] = (),
     purge: bool = False,
     progress: Callable[[Fate, str, int], None] = lambda *_: None,
 ) -> Removals:
     """Carry out the ``removals``, and tell the units that read what has gone, as ``state`` asks for it.
 
-    ``purge``: True if what packages and the like wrote for themselves is removed too. ``progress`` is called before
-    each group with its fate, kind and number. The ledger forgets last what is gone: if the agent is cut off, it tells
-    the units the next time. Raises OSError when the ledger cannot be written.
+    ``wanted``: keys of what Git wants; it stays, also where nothing else needs it. ``purge``: True if what packages and
+    the like wrote for themselves is removed too. ``progress`` is called before each group with its fate, kind and
+    number. The ledger forgets last what is gone: if the agent is cut off, it tells the units the next time. Raises
+    OSError when the ledger cannot be written.
     """
     removals = tuple(removals)
     done: list[Removal] = [each for each in removals if each.fate in (Fate.ORPHAN, Fate.LEAVE)]
@@ -84,7 +86,7 @@ def carry_out(
             continue
         progress(Fate.REMOVE, going[0].kind, len(going))
         try:
-            stayed = kind.remove(going, purge=purge)
+            stayed = kind.remove(going, purge=purge, wanted=wanted)
         except (DeployError, OSError) as error:
             failed.append(RemovalFailure(going, Fate.REMOVE, error))
             continue

@@ -8,6 +8,7 @@ kinds.remove("user:ann")          or restore
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.deploys.on_host import Script
@@ -35,8 +36,8 @@ class Kinds:
         told: str = self._call("changed", [key], left=self._left[key])
         return told
 
-    def remove(self, *keys: str, purge: bool = False) -> dict[str, str]:
-        told: dict[str, str] = self._call("remove", list(keys), purge=purge)
+    def remove(self, *keys: str, purge: bool = False, wanted: Sequence[str] = ()) -> dict[str, str]:
+        told: dict[str, str] = self._call("remove", list(keys), purge=purge, wanted=list(wanted))
         return told
 
     def release(self, key: str) -> None:

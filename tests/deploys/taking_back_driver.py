@@ -30,7 +30,7 @@ def answer(order):
             return kind.changed(left["state"], kind.look(key.partition(":")[2]))
         case "remove":
             entries = [entry_of(each, None, left) for each in order["keys"]]
-            return dict(kind.remove(entries, purge=order["purge"]))
+            return dict(kind.remove(entries, purge=order["purge"], wanted=order["wanted"]))
         case "release":
             return kind.release(entry_of(key, None, left))
         case "restore":

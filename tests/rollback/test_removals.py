@@ -137,7 +137,7 @@ def test_a_unit_that_cannot_be_told_of_what_has_gone_is_harm(serving: Host, monk
 def test_a_removal_that_fails_cycle_after_cycle_is_announced_once(
     serving: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def remove(*_: object, purge: bool) -> dict[str, str]:
+    def remove(*_: object, **__: object) -> dict[str, str]:
         raise DeployError("the disk is read-only")
 
     monkeypatch.setattr(File, "remove", remove)

@@ -139,8 +139,8 @@ class Busy:
     def changed(self, *_: object) -> str:
         return ""
 
-    def remove(self, entries: Any, *, purge: bool) -> dict[str, str]:
-        del purge
+    def remove(self, entries: Any, *, purge: bool, wanted: Any) -> dict[str, str]:
+        del purge, wanted
         return {entry.key: self.busy for entry in entries if self.busy}
 
     def release(self, entry: LedgerEntry) -> None:

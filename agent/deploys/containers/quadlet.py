@@ -107,8 +107,8 @@ class Quadlet(Kind):
             return "its content changed"
         return "its mode changed" if left.get("mode") != now.state["mode"] else ""
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        stayed = super().remove(entries, purge=purge)
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool, wanted: Collection[str] = ()) -> Mapping[str, str]:
+        stayed = super().remove(entries, purge=purge, wanted=wanted)
         if booted():
             systemctl.systemctl(FOLDER, "daemon-reload")
         return stayed

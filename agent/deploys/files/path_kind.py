@@ -10,7 +10,7 @@ import hashlib
 import pwd
 import stat
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -135,9 +135,9 @@ class Whole(PathKind):
         fields = [field for field in {**left, **now.state} if left.get(field) != now.state.get(field)]
         return ", ".join(dict.fromkeys(_WORDS.get(field, field) for field in fields))
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool, wanted: Collection[str] = ()) -> Mapping[str, str]:
         """Remove the resources of these entries, the deepest paths first."""
-        del purge
+        del purge, wanted
         stayed: dict[str, str] = {}
         going: list[tuple[str, Work]] = []
         deepest_first = sorted(entries, key=lambda entry: entry.name.count("/"), reverse=True)

@@ -51,8 +51,8 @@ class AptPackages(PackageManager):
         packages, automatic = _known()
         return _state(packages.by_name[name], automatic) if name in packages.by_name else None
 
-    def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
-        removal = PackageRemoval(names, purge=purge)
+    def take_away(self, names: Sequence[str], *, purge: bool, wanted: Collection[str] = ()) -> Mapping[str, str]:
+        removal = PackageRemoval(names, purge=purge, wanted=wanted)
         if removal.changes:
             removal.run(removal.changes)
         return removal.stayed
@@ -101,13 +101,15 @@ class AptPackages(PackageManager):
 
 class PackageRemoval(Transaction):
     """A removal of packages, with the dependencies that came along with them. ``changes``: the removals of those of
-    ``names`` that are there and that the system can do without. Raises DeployError where dpkg cannot be asked."""
+    ``names`` that are there and that the system can do without. ``wanted``: packages that Git wants. They and what they
+    need stay, though they came as dependencies. Raises DeployError where dpkg cannot be asked."""
 
-    def __init__(self, names: Sequence[str], *, purge: bool) -> None:
+    def __init__(self, names: Sequence[str], *, purge: bool, wanted: Collection[str] = ()) -> None:
         options = [_HELD_TOO, "--purge"] if purge else [_HELD_TOO]
         super().__init__(options=options, environment=_FOR_GOOD if purge else {})
         self._names = names
         self._packages = packages = apt.query()
+        self._wanted = {name for name in wanted if name in packages.by_name}
         there = [name for name in names if name in packages.by_name or (purge and name in packages.configured)]
         self._vital = [name for name in there if name in packages.by_name and packages.by_name[name].vital]
         self.changes = [
@@ -153,7 +155,7 @@ class PackageRemoval(Transaction):
     def _unneeded(self, going: Sequence[str], baseline: Collection[str]) -> Sequence[str]:
         """The packages that no other needs once ``going`` are removed. A package that stays needs those that it
         recommends, unless it was on the host before the agent."""
-        kept: set[str] = set()
+        kept = self._wanted.difference(going)
         while True:
             names = (*going, *(f"{name}+" for name in sorted(kept)))
             gone = apt.dry_run(_HELD_TOO, *_ONLY_WHAT_IS_NEEDED, "--auto-remove", "remove", *names).goes

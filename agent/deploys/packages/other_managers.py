@@ -103,9 +103,10 @@ class OtherManager(PackageManager):
     def state(self, name: str) -> ResourceState | None:
         return self.installed().get(name)
 
-    def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
+    def take_away(self, names: Sequence[str], *, purge: bool, wanted: Collection[str] = ()) -> Mapping[str, str]:
         """Remove packages together, then each that is still there by itself: one that another package needs keeps all
         of them at first. Returns, by name, why some stay."""
+        del wanted  # nothing goes along but with apk, whose /etc/apk/world names what was asked for
         there = self._there(names)
         if not there:
             return {}

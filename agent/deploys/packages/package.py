@@ -25,9 +25,9 @@ class PackageManager(ABC):
         """The state of one package, by any name that an inventory may give it; None where it is not on the host."""
 
     @abstractmethod
-    def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
-        """Remove packages together; with ``purge`` also their configuration. Returns, by name, why some had to stay;
-        one that is gone already is fine."""
+    def take_away(self, names: Sequence[str], *, purge: bool, wanted: Collection[str] = ()) -> Mapping[str, str]:
+        """Remove packages together; with ``purge`` also their configuration. ``wanted``: packages that stay, also where
+        nothing else needs them any more. Returns, by name, why some had to stay; one that is gone already is fine."""
 
     @abstractmethod
     def put_back(self, entry: LedgerEntry, now: Seen | None) -> None:
@@ -72,9 +72,10 @@ class Package(Kind):
         no change by a person."""
         return "held on this host" if now.state.get("held") and not left.get("held") else ""
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool, wanted: Collection[str] = ()) -> Mapping[str, str]:
         manager, names = require_manager(), [entry.name for entry in entries]
-        stayed = manager.take_away(names, purge=purge)
+        staying = [key.removeprefix("package:") for key in wanted if key.startswith("package:")]
+        stayed = manager.take_away(names, purge=purge, wanted=staying)
         for name in names:
             manager.release(name)
         return {entry.key: stayed[entry.name] for entry in entries if entry.name in stayed}

@@ -118,7 +118,13 @@ class Unit(Kind):
             return "somebody put a unit file there"
         return "its unit file was taken away" if is_now is None else "its unit file was changed"
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+    def remove(
+        self,
+        entries: Sequence[LedgerEntry],
+        *,
+        purge: bool,
+        wanted: Collection[str] = (),  # noqa: ARG002
+    ) -> Mapping[str, str]:
         """Stop and disable the units, and remove their files and links; with ``purge`` also the record of when
         persistent timers last ran. Returns, by key, why some had to stay."""
         names = [entry.name for entry in entries]

@@ -74,6 +74,13 @@ def test_what_the_system_needs_stays(kinds: Kinds) -> None:
     assert reasons == dict.fromkeys(["package:base-files", "package:dpkg"], "the system cannot do without it")
 
 
+def test_what_came_along_and_git_wants_stays_with_what_it_needs(deploys: Deploys, kinds: Kinds) -> None:
+    install(deploys, "jq")
+    assert kinds.remove("package:jq", wanted=["package:libjq1", "package:no-such"]) == {}
+    assert there(deploys, "jq", "libjq1", "libonig5") == ["libjq1 ii", "libonig5 ii"]
+    deploys.host.run("apt-get -qq -y autoremove --purge")
+
+
 def test_what_had_been_unneeded_before_stays_for_whoever_left_it(deploys: Deploys, kinds: Kinds) -> None:
     install(deploys, "bc", "libjq1")
     deploys.host.run("apt-mark auto libjq1")
