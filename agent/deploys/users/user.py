@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from agent.deploys.kind import Kind, ResourceState, state_before, state_left
-from agent.deploys.users import access, accounts, memberships, ssh_folder, sudoers
+from agent.deploys.users import access, accounts, keys, memberships, ssh_folder, sudoers
 from agent.deploys.users.accounts import AccountFiles, names_in
 from agent.deploys.users.commands import ShadowCommand, set_password
 from agent.deploys.users.decide import account_difference
@@ -24,13 +24,14 @@ from agent.errors import DeployError
 from agent.system.safe_open import UnsafePath
 
 _FIELDS = ("uid", "gid", "comment", "home", "shell", "password", "expires_day")
-_KEYS = ("keys", "keys_mode", "ssh_mode")
+_MODES = ("keys_mode", "ssh_mode")
 
 
 class User(Kind):
     """The kind ``user``. Its state: ``_FIELDS`` of passwd(5) and shadow(5); ``groups`` besides the primary one;
-    ``sudo``, True where there is a drop-in of ours; ``ssh_mode``, the mode of ~/.ssh; ``keys_mode`` and ``keys``, mode
-    and sha256 of authorized_keys (``UNSEEN`` where nobody may look). The image is the content of authorized_keys."""
+    ``sudo``, True where there is a drop-in of ours; ``ssh_mode``, the mode of ~/.ssh; ``keys_mode``, the mode of
+    authorized_keys; ``keys``, the sha256 of its lines that are not the agent's, which the agent takes away itself
+    (``UNSEEN`` where nobody may look). The image is the content of authorized_keys."""
 
     calm = True
 
@@ -49,7 +50,8 @@ class User(Kind):
         image = ssh.file.content
         state["ssh_mode"] = ssh.folder.mode if ssh.folder.status is not None else None
         state["keys_mode"] = ssh.file.mode if ssh.file.status is not None else None
-        state["keys"] = hashlib.sha256(image).hexdigest() if image is not None else None
+        theirs = keys.updated(ssh.text, (), exclusive=False).encode(errors="surrogateescape")
+        state["keys"] = hashlib.sha256(theirs).hexdigest() if image is not None else None
         return Seen(state, image)
 
     def changed(self, left: ResourceState, now: Seen) -> str:
@@ -148,14 +150,15 @@ def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
     name, before, left, now = entry.name, state_before(entry), state_left(entry) or {}, User().look(entry.name)
     if now is None or UNSEEN in (before.get("keys"), now.state.get("keys")):
         return
-    if all(now.state.get(field) == before.get(field) for field in _KEYS):
+    kept = image is not None or before.get("keys") is None
+    if kept and now.image == image and all(now.state.get(field) == before.get(field) for field in _MODES):
         return
     if left and now.state.get("keys") != left.get("keys"):
         ssh_folder.write_keys(name, (), exclusive=False)
         now = User().look(name)
         if now is None or (now.image or b"") != (image or b""):
             raise DeployError(f"{name}: authorized_keys was changed since: only the agent's lines are taken out")
-    if image is None and before.get("keys") is not None:
+    if not kept:
         raise DeployError(f"{name}: what was in authorized_keys was not kept; it is left as it is")
-    modes = [cast("int | None", before[field]) for field in ("keys_mode", "ssh_mode")]
+    modes = [cast("int | None", before[field]) for field in _MODES]
     ssh_folder.put_back(name, image, *modes)

@@ -140,6 +140,20 @@ def test_an_account_that_is_released_loses_what_the_agent_gave_it_and_nothing_el
     assert "/bin/sh\n" in account(deploys, "lea")
 
 
+def test_keys_that_exclusive_keys_took_the_place_of_are_given_back_after_a_release(
+    deploys: Deploys, kinds: Kinds
+) -> None:
+    deploys.host.run("useradd -m eli; install -d -o eli -g eli -m 700 /home/eli/.ssh")
+    deploys.host.run(f"cd /home/eli/.ssh; echo 'restrict {KEY}' > authorized_keys; chown eli: authorized_keys")
+    kinds.remember("user:eli")
+    deploys.converge("users", {"eli": {"keys": [KEY], "exclusive_keys": True}})
+    kinds.settle("user:eli")
+    kinds.release("user:eli")
+    assert deploys.host.read("/home/eli/.ssh/authorized_keys") == "", "nobody comes in by what Git wanted"
+    assert kinds.restore("user:eli") == ""
+    assert deploys.host.read("/home/eli/.ssh/authorized_keys") == f"restrict {KEY}\n"
+
+
 def test_where_the_agent_made_the_file_of_keys_it_goes_also_after_a_release(deploys: Deploys, kinds: Kinds) -> None:
     deploys.host.run("useradd -m max")
     kinds.remember("user:max")
