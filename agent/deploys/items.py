@@ -20,6 +20,10 @@ SECRET_MODE = 0o600
 FOLDER_MODE = 0o755
 EXECUTABLE_MODE = 0o755
 
+STABLE = ".local/share/hostwright"
+"""The folder in a home for the copies that links lead to. It is the same for every commit, so that programs may
+remember it."""
+
 _NAMELESS = frozenset(("", ".", ".."))
 """Parts of a path that name nothing in their folder."""
 

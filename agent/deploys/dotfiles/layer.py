@@ -13,6 +13,7 @@ from pydantic import Field
 from agent.deploys.dotfiles import chezmoi, stow
 from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles, contradictions, matches
 from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
+from agent.deploys.items import STABLE
 from agent.deploys.spec import Sources
 from agent.deploys.written import Written
 from agent.domain.address import Address
@@ -21,8 +22,6 @@ from agent.domain.near import near
 from agent.domain.tree import Tree, below
 
 FOLDER = "dotfiles"
-STABLE = ".local/share/hostwright"
-"""The folder of the copies that links lead to. It is the same for every commit, so that programs may remember it."""
 AGE_BEGINS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 
 

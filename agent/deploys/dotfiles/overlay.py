@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from agent.deploys.dotfiles.contents import IGNORE, Leaf
-from agent.deploys.dotfiles.layer import STABLE, Laid, Layer, Layout
-from agent.deploys.items import Item, Policy, misplaced, parents, require_private
+from agent.deploys.dotfiles.layer import Laid, Layer, Layout
+from agent.deploys.items import STABLE, Item, Policy, misplaced, parents, require_private
 from agent.deploys.spec import overlaid as laid_over
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.deploys.on_host import Deploys
+from tests.deploys.taking_back import Kinds
 
 pytestmark = pytest.mark.booted
 
@@ -23,6 +24,11 @@ FILES = {
 COPIES = {"sets": ["common"]}
 LINKS = {"sets": ["common"], "mode": "link"}
 STABLE = ".local/share/hostwright/dotfiles/common"
+
+
+@pytest.fixture(scope="module")
+def kinds(deploys: Deploys) -> Kinds:
+    return Kinds(deploys.host)
 
 
 def account(deploys: Deploys, name: str) -> None:
@@ -133,3 +139,17 @@ def test_a_file_system_that_is_read_only_is_named(deploys: Deploys) -> None:
     deploys.host.run("mount --bind /home/rosa /home/rosa && mount -o remount,bind,ro /home/rosa")
     told = deploys.apply("dotfiles", {"user": "rosa", **COPIES}, files=FILES)
     assert told.failed["file:~rosa/.bashrc"].startswith(".bashrc: Read-only file system")
+
+
+def test_where_a_link_took_the_place_of_a_file_a_file_stays_when_it_is_released(deploys: Deploys, kinds: Kinds) -> None:
+    account(deploys, "ole")
+    deploys.host.run("echo hers > /home/ole/.bashrc; chown ole: /home/ole/.bashrc")
+    kinds.remember("link:~ole/.bashrc")
+    converge(deploys, "ole", **LINKS)
+    kinds.settle("link:~ole/.bashrc", f"file:~ole/{STABLE}/.bashrc")
+    kinds.release("link:~ole/.bashrc")
+    assert kinds.remove(f"file:~ole/{STABLE}/.bashrc") == {}
+    assert ".bashrc f 644 own" in listed(deploys, "ole")
+    assert deploys.host.read("/home/ole/.bashrc") == FILES["dotfiles/common/.bashrc"]
+    assert kinds.restore("link:~ole/.bashrc") == ""
+    assert deploys.host.read("/home/ole/.bashrc") == "hers\n"
