@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from agent.deploys.kind_table import kind_named
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.memory import AppliedDeploy
-from agent.domain.outcome import Outcome, Status
+from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.plan import DeployPlan, Plan
 from agent.steps.record import owned_by
 
@@ -27,10 +28,11 @@ def confirm(
     """
     remembered: dict[str, AppliedDeploy] = {}
     found = {planned.deploy: planned for planned in outcome.found}
+    done = {ended.deploy: ended for ended in outcome.deploys}
     for planned in after.deploys:
         deploy = state.deploy(planned.deploy)
         before = applied.get(deploy.name)
-        entry = _remembered(deploy, planned, outcome.status(deploy.name), before, found.get(deploy.name))
+        entry = _remembered(deploy, planned, done.get(deploy.name), before, found.get(deploy.name))
         plans = [each for each in (found.get(deploy.name), planned) if each is not None]
         entry = _owning(entry, deploy, plans, before)
         if entry is not None and entry is not before:
@@ -45,14 +47,14 @@ def confirm(
 def _remembered(
     deploy: DesiredDeploy,
     planned: DeployPlan,
-    status: Status | None,
+    done: DeployOutcome | None,
     before: AppliedDeploy | None,
     at_its_turn: DeployPlan | None,
 ) -> AppliedDeploy | None:
     """The memory of one deploy after this cycle: a new one if it is in sync or ended well, else ``before``.
 
     ``planned``: its plan after all deploys. ``at_its_turn``: its plan just before it was applied; None if it had no
-    turn."""
+    turn. ``done``: the end of that turn."""
     # Their secret came after the deploy's turn: what is wanted with it now was not tried.
     late = _waiting(at_its_turn) & {change.resource for change in planned.possible} if at_its_turn else set()
     waiting = _waiting(planned) | late
@@ -62,11 +64,21 @@ def _remembered(
     if before is not None:
         resources |= {key: digest for key, digest in before.resources.items() if key in waiting}
     on_remove = deploy.on_remove if deploy.mode is Mode.ENFORCE else None
-    ended = status is Status.DONE or not planned.possible
+    made = {result.resource for result in done.results} if done is not None else set()
+    ended = (done is not None and done.status is Status.DONE) or not planned.possible
     if ended and planned.known:
-        repeated = tuple(change.resource for change in planned.possible if change.resource not in late)
+        known = before.not_idempotent if before is not None and before.digest == deploy.digest else ()
+        wanted = (change.resource for change in planned.possible if change.resource not in late)
+        repeated = tuple(key for key in wanted if key in made or key in known or not _is_calm(key))
         return AppliedDeploy(deploy.digest, resources, repeated, on_remove, partly=partly)
     return before
+
+
+def _is_calm(key: str) -> bool:
+    """True if no change of another resource can have changed this one: what differs and was not made in this cycle is
+    drift that somebody made meanwhile."""
+    kind = kind_named(key.partition(":")[0])
+    return kind is not None and kind.calm
 
 
 def _waiting(planned: DeployPlan) -> set[str]:

@@ -5,7 +5,7 @@ from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.steps.confirm import confirm
-from tests.steps.build import account, change, deploy, outcome, plan, planned, state
+from tests.steps.build import account, change, deploy, outcome, plan, planned, result, state
 
 OLD = AppliedDeploy("0" * 64, {"file:/etc/motd": "0" * 64})
 
@@ -18,6 +18,16 @@ def test_a_deploy_in_sync_is_applied_whoever_made_it_so():
 def test_what_is_still_wanted_after_its_deploy_ended_well_is_not_idempotent():
     after = plan(planned(change(resource="op:restart#1")))
     assert confirm(state(), after, outcome(Status.DONE), {})["motd"].not_idempotent == ("op:restart#1",)
+
+
+def test_what_somebody_changed_while_its_deploy_repaired_something_else_is_drift_and_not_held():
+    both = state(deploy(resources=("file:/etc/motd", "file:/etc/issue")))
+    after = plan(planned(change(resource="file:/etc/issue", cause=Cause.DRIFT)))
+    other, same = (outcome(Status.DONE, result(resource=key)) for key in ("file:/etc/motd", "file:/etc/issue"))
+    assert confirm(both, after, other, {})["motd"].not_idempotent == ()
+    held = confirm(both, after, same, {})["motd"]
+    assert held.not_idempotent == ("file:/etc/issue",)
+    assert confirm(both, after, other, {"motd": held})["motd"].not_idempotent == ("file:/etc/issue",)
 
 
 def test_a_failed_deploy_keeps_its_old_memory_so_that_its_changes_keep_their_cause():
