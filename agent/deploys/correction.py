@@ -1,11 +1,18 @@
-"""One change of one resource: what differs, and the function that makes it as wanted. No pyinfra in here."""
+"""One change of one resource: what differs, and the function that makes it as wanted; and the deploys that find such
+changes. No pyinfra in here."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
 
+from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.errors import DeployError, HostwrightError
 
 
@@ -51,6 +58,37 @@ class Correction:
             raise
         finally:
             self.seconds = time.monotonic() - begun
+
+
+class HostSide(Protocol):
+    """The host's side of a built-in deploy.
+
+    It may also have ``narrow``, as ``tree`` has: that picks the items to look at again in a cycle. Without it the whole
+    deploy is looked at again.
+    """
+
+    def corrections(self, arguments: Mapping[str, JSON], root: Path, /) -> Sequence[Correction]:
+        """The correction of each resource that is not as it should be. ``root``: the folder of the commit's files.
+        Raises DeployError, OSError."""
+        ...
+
+    def questions(self, arguments: Mapping[str, JSON], /) -> Iterable[Question]:
+        """The questions that ``corrections`` rests on. Raises UnsignedError where no questions cover it, DeployError,
+        OSError."""
+        ...
+
+
+@cache
+def host_side(deploy: str) -> HostSide:
+    """The host's side of the built-in ``deploy``: the module ``host`` of its folder. A deploy without one wants items
+    and nothing else, so ``tree`` looks at them."""
+    module = f"agent.deploys.{deploy}.host"
+    try:
+        return cast("HostSide", import_module(module))
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+    return cast("HostSide", import_module("agent.deploys.tree"))
 
 
 def refusal(key: str, error: DeployError) -> Correction:

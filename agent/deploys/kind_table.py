@@ -54,14 +54,14 @@ _ACCOUNT = r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)"
 
 _KINDS: Mapping[str, KindRow] = {
     "unit": KindRow(
-        "services.unit:Unit",
+        "services.host:Unit",
         also={"file:/etc/systemd/system/{}": "{}"},
         shared=True,
         operations={"server.service": "service", "systemd.service": "service"},
         named=r"(?P<name>(?!-)[A-Za-z0-9:_.\\@-]{1,240})",
     ),
-    "quadlet": KindRow("containers.quadlet:Quadlet", also={"file:/etc/containers/systemd/{}": "{}"}),
-    "cron": KindRow("cron.entry:CronEntry", also={"file:/etc/cron.d/hostwright-{}": "{}"}),
+    "quadlet": KindRow("containers.host:Quadlet", also={"file:/etc/containers/systemd/{}": "{}"}),
+    "cron": KindRow("cron.host:CronEntry", also={"file:/etc/cron.d/hostwright-{}": "{}"}),
     "block": KindRow("files.part:Block", PathShape.PART),
     "line": KindRow("files.part:Line", PathShape.PART),
     "hosts": KindRow("hosts.line:HostsLine", PathShape.PART),
@@ -72,16 +72,14 @@ _KINDS: Mapping[str, KindRow] = {
         operations={f"files.{each}": "dest" for each in ("put", "template", "download", "copy")}
         | {"files.file": "path"},
     ),
-    "tool": KindRow("tools.tool:Tool"),
+    "tool": KindRow("tools.host:Tool"),
     "package": KindRow(
         "packages.package:Package",
         operations={f"{each}.packages": "packages" for each in _PACKAGE_MANAGERS},
         named=r"(?P<name>[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?)(=\S+)?",
     ),
-    "sysctl": KindRow("sysctl.setting:KernelSetting"),
-    "timezone": KindRow(
-        "timezone.timezone:Timezone", also={"link:/etc/localtime": "host", "file:/etc/timezone": "host"}
-    ),
+    "sysctl": KindRow("sysctl.host:KernelSetting"),
+    "timezone": KindRow("timezone.host:Timezone", also={"link:/etc/localtime": "host", "file:/etc/timezone": "host"}),
     "user": KindRow("users.user:User", shared=True, operations={"server.user": "user"}, named=_ACCOUNT),
     "group": KindRow("users.group:Group", shared=True, operations={"server.group": "group"}, named=_ACCOUNT),
     "directory": KindRow("files.directory:Directory", PathShape.FOLDER, operations={"files.directory": "path"}),

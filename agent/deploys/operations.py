@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +27,7 @@ from pyinfra.context import ctx_host, ctx_state
 
 from agent.deploys.catalogue import kinds, spec_class
 from agent.deploys.correct import correct
+from agent.deploys.correction import host_side
 from agent.deploys.spec import Concrete
 from agent.domain import codec
 from agent.domain.fault import Mistake
@@ -77,7 +77,7 @@ def _operation(kind: str) -> Callable[..., OperationMeta]:
             raise OperationError(f"{kind}: {'; '.join(map(_fault, error.errors()))}") from error
         except (InventoryError, ValueError) as error:
             raise OperationError(f"{kind}: {error}") from error
-        find = import_module(f"agent.deploys.{kind}.corrections").corrections
+        find = host_side(kind).corrections
         owned = [resource.key for resource in concrete.resources if not resource.absent]
         general = {"_continue_on_error": True, **general, "name": name}
         made: OperationMeta = correct(find=partial(find, concrete.arguments, root), resources=owned, **general)

@@ -1,8 +1,8 @@
 """The base of the specs of built-in deploys, without pyinfra.
 
-A deploy is a folder: ``spec.py`` turns what an inventory may write into concrete arguments and resources;
-``corrections.py`` turns those arguments into corrections of a host. The spec runs wherever inventories are read (an
-administrator's laptop, CI); the corrections run only in the engine child on the host.
+A deploy is a folder: ``spec.py`` turns what an inventory may write into concrete arguments and resources; ``host.py``
+turns those arguments into corrections of a host (``correction.HostSide``). The spec runs wherever inventories are read
+(an administrator's laptop, CI); the corrections run only in the engine child on the host.
 """
 
 from __future__ import annotations

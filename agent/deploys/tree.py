@@ -1,6 +1,7 @@
 """A tree of wanted items, compared with the host in one look and put right one by one.
 
-The tree walks the paths in order, with each folder opened once; their kinds compare and write. No pyinfra in here.
+The tree walks the paths in order, with each folder opened once; their kinds compare and write. It is the host's side of
+the deploys that want items and nothing else, such as ``files``. No pyinfra in here.
 """
 
 from __future__ import annotations
@@ -8,23 +9,27 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
+from agent.deploys import questions as about
 from agent.deploys.at_path import AtPath
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.path_kind import PathKind, refused, removal, with_diff
-from agent.deploys.items import Item, Policy, in_order, parents
+from agent.deploys.items import Item, Policy, in_order, items_from_json, parents
 from agent.deploys.kind_table import kind_named
 from agent.deploys.owners import Owner, Owners, owner_of
 from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, open_each, work_together
 from agent.deploys.writing import remove
+from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.domain.stand_in import stand_in
 from agent.errors import DeployError
+from agent.host.paths import Paths
 from agent.system.obstacle import is_mount_point
 from agent.system.safe_open import UnsafePath, renamer
 
@@ -38,7 +43,24 @@ class Deviation:
     content: bytes | None = None
 
 
-def corrections(
+def corrections(arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
+    """The corrections of a deploy's items; see ``item_corrections``."""
+    return item_corrections(items_from_json(arguments["items"]), root, Paths().repositories)
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterable[Question]:
+    """The questions that ``corrections`` rests on."""
+    return about.of_items(items_from_json(arguments["items"]))
+
+
+def narrow(arguments: Mapping[str, JSON], changed: Iterable[bytes], wanted: Iterable[str]) -> Mapping[str, JSON] | None:
+    """The arguments with only those items that the ``changed`` questions are about, and those with a key of ``wanted``.
+    None if the change may concern any item."""
+    items = about.items_behind(arguments["items"], changed, wanted)
+    return {**arguments, "items": items} if items is not None else None
+
+
+def item_corrections(
     items: Iterable[Item], root: Path, repositories: Path | None = None, base_of: Callable[[str], Base] = Base.of
 ) -> list[Correction]:
     """Corrections in the order in which they can be made, home by home; see ``survey``. ``base_of``: by user, the home.
@@ -72,7 +94,7 @@ def corrections(
     return [*made, *(refusal(f"op:dotfiles-{home}#1", error) for home, error in missing.items())]
 
 
-def put(item: Item, content: bytes | None) -> str:
+def put_item(item: Item, content: bytes | None) -> str:
     """Put one item of the system right. Returns a text about it, mostly empty. Raises DeployError if that cannot be
     done; then what was there stays."""
     with SYSTEM.entered() as start:

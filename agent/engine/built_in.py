@@ -6,15 +6,13 @@ of pyinfra's calls the same functions.
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
-from agent.deploys.correction import Correction
+from agent.deploys.correction import Correction, host_side
 from agent.domain.digest import JSON
 from agent.domain.outcome import OperationResult, Status
 from agent.domain.question import Question, UnsignedError, UnsteadyError
@@ -57,18 +55,14 @@ def look(order: Order, root: Path, *, traced: bool = False) -> BuiltIn:
             raise DeployError(f"{order.kind!r} is not the name of a built-in deploy")
         part = _part_to_look_at(order)
         if part is None:
-            module = _module(order)
-            found = _trace(module.questions, order) if traced else ""
-            return BuiltIn(order.name, tuple(module.corrections(order.arguments, root)), trace=found)
+            side = host_side(order.kind)
+            found = _trace(side.questions, order) if traced else ""
+            return BuiltIn(order.name, tuple(side.corrections(order.arguments, root)), trace=found)
         found, arguments = part
-        corrections = _module(order).corrections(arguments, root) if arguments is not None else ()
+        corrections = host_side(order.kind).corrections(arguments, root) if arguments is not None else ()
         return BuiltIn(order.name, tuple(corrections), trace=found if traced else "")
     except (Exception, SystemExit) as error:
         raise UnpreparedError(explain(error, root, [])) from error
-
-
-def _module(order: Order) -> ModuleType:
-    return importlib.import_module(f"agent.deploys.{order.kind}.corrections")
 
 
 def _part_to_look_at(order: Order) -> tuple[str, Mapping[str, JSON] | None] | None:
@@ -87,7 +81,7 @@ def _part_to_look_at(order: Order) -> tuple[str, Mapping[str, JSON] | None] | No
     trace, changed = renewed
     if not changed and not earlier.wanted:
         return trace, None
-    narrow = getattr(_module(order), "narrow", None)  # optional; without it the whole deploy is looked at again
+    narrow = getattr(host_side(order.kind), "narrow", None)  # optional
     arguments = narrow(order.arguments, changed, earlier.wanted) if narrow is not None else None
     return None if arguments is None else (trace, arguments)
 

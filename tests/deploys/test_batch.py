@@ -20,7 +20,7 @@ ROOT = Path("/nowhere")
 
 
 def corrections(*items: Item) -> list[Correction]:
-    found = tree.corrections(items, ROOT)
+    found = tree.item_corrections(items, ROOT)
     for each in found:
         each.allowed = True
     return found

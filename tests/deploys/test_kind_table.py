@@ -10,7 +10,7 @@ import pytest
 
 import agent
 from agent.deploys.containers.quadlet_text import FOLDER as QUADLETS
-from agent.deploys.cron.entry import path_of
+from agent.deploys.cron.host import path_of
 from agent.deploys.kind import Kind
 from agent.deploys.kind_table import NAMES, kind_named, other_keys, paths_of
 from agent.deploys.unit_state import UNIT_FOLDER

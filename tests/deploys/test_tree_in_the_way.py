@@ -18,7 +18,8 @@ import pytest
 from agent.deploys.files.file import File
 from agent.deploys.items import Item
 from agent.deploys.place import SYSTEM
-from agent.deploys.services import unit
+from agent.deploys.services import host
+from agent.deploys.services.host import Unit
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
 from agent.system.files import write_atomic
@@ -145,12 +146,12 @@ def test_a_document_that_cannot_be_written_names_the_way_out(tmp_path: Path, loc
 
 
 def test_a_unit_that_cannot_be_removed_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit, "booted", lambda: False)
+    monkeypatch.setattr(host, "booted", lambda: False)
     for name in ("a.service", "b.service"):
         (tmp_path / name).touch()
     entries = [LedgerEntry(f"unit:{name}", "services", 5, Origin.CREATED) for name in ("a.service", "b.service")]
     with flagged(tmp_path / "a.service", IMMUTABLE):
-        stayed = unit.Unit(tmp_path).remove(entries, purge=False)
+        stayed = Unit(tmp_path).remove(entries, purge=False)
     told = f"{tmp_path}/a.service is immutable; `chattr -i {tmp_path}/a.service`"
     assert stayed == {"unit:a.service": told}
     assert [path.name for path in tmp_path.iterdir()] == ["a.service"]

@@ -79,4 +79,4 @@ def test_what_a_correction_returns_is_the_output_of_its_result(bench: Bench) -> 
 
 def test_a_built_in_that_is_given_nonsense_says_where_it_broke(bench: Bench) -> None:
     bench.built_in("files", "files", {})
-    assert (bench.plan()["files"].error or "").startswith("agent/deploys/files/corrections.py:")
+    assert (bench.plan()["files"].error or "").startswith("agent/deploys/tree.py:")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.deploys.correction import Correction
-from agent.deploys.files.corrections import corrections
+from agent.deploys.tree import corrections
 from agent.errors import DeployError
 from agent.inventory.complaint import ComplaintsError
 from tests.deploys.trees import as_root

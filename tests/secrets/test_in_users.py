@@ -14,7 +14,7 @@ from agent.cli.contrasts import comparison_lines, document
 from agent.contrast import InventoryAt, compare
 from agent.deploys.correction import Correction
 from agent.deploys.users import accounts, departed, memberships, sudoers
-from agent.deploys.users.corrections import corrections
+from agent.deploys.users.host import corrections
 from agent.domain import codec, sealed
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, Outcome, Status

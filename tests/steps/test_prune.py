@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.deploys import systemctl
-from agent.deploys.containers import quadlet
+from agent.deploys.containers import host as containers
 from agent.domain.desired import Mode, OnRemove, Resource
 from agent.domain.memory import ON_REMOVE, AppliedDeploy, Attempt, State
 from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing
@@ -81,7 +81,7 @@ def test_units_that_go_are_those_nobody_wants_and_those_that_read_what_goes() ->
 def test_the_unit_of_a_quadlet_that_goes_has_the_name_that_its_text_gives_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quadlet, "FOLDER", f"{tmp_path}")
+    monkeypatch.setattr(containers, "FOLDER", f"{tmp_path}")
     (tmp_path / "web.container").write_text("[Container]\nImage=x\nServiceName=front\n")
     entry = LedgerEntry("quadlet:web.container", "containers", 1, Origin.CREATED)
     assert leaving_units([entry], ()) == {"front.service"}

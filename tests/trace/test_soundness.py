@@ -21,9 +21,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.deploys import systemctl
-from agent.deploys.files.corrections import corrections, questions
 from agent.deploys.items import Item, concrete_items
 from agent.deploys.questions import below, through
+from agent.deploys.tree import corrections, questions
 from agent.deploys.unit_state import LoadedUnit
 from agent.domain.digest import JSON
 from agent.domain.question import Question

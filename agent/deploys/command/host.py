@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys.as_user import LocalUser
 from agent.deploys.command.program import Ended, run_as
+from agent.deploys.correction import Correction
+from agent.domain import codec
+from agent.domain.digest import JSON
+from agent.domain.plan import WantedChange
+from agent.domain.question import Question, UnsignedError
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.system.files import discard, make_private_folder, read_bounded, write_atomic
+
+
+def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
+    """The corrections of commands with something to do, in their order.
+
+    Raises DeployError if nobody can tell whether a command has something to do.
+    """
+    series = Series()
+    wanted = codec.from_plain(arguments["commands"], list[Command])
+    due = [command for command in wanted if not series.is_done(command)]
+    return [_correction(series, command) for command in due]
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
+    """The questions that ``corrections`` rests on. Raises UnsignedError where a program is asked."""
+    series = Series()
+    for command in codec.from_plain(arguments["commands"], list[Command]):
+        yield from about.of_accounts([command.user])
+        if command.creates is not None:
+            yield from about.through(command.creates)
+        if command.unless is not None:
+            raise UnsignedError(f"{command.name} asks a program whether there is something to do")
+        yield about.path(series.memory / command.name)
+
+
+def _correction(series: Series, command: Command) -> Correction:
+    return Correction(WantedChange(f"command:{command.name}", command.words), series.carry_out, command)
+
 
 UNLESS_TIMEOUT_S = 30
 """The time limit of ``unless``, in seconds. It runs at every look at the host, and only looks."""

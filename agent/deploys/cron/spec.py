@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, field_validator
 
-from agent.deploys.cron.entry import path_of
+from agent.deploys.cron.host import path_of
 from agent.deploys.cron.schedule import normalised
 from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, same_resources

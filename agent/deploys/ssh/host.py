@@ -1,6 +1,7 @@
-"""sshd on this host: a check of new settings before they are written, by sshd itself, and sshd made to read them.
+"""The host's side of ssh: one correction for each file that is not as it should be.
 
-A configuration that sshd refuses locks everybody out at its next start, so the agent never puts one in place.
+That of sshd's settings asks sshd itself before it writes them, and has it read them. A configuration that sshd refuses
+locks everybody out at its next start, so the agent never puts one in place.
 """
 
 from __future__ import annotations
@@ -11,20 +12,100 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from agent.deploys import systemctl, tree
-from agent.deploys.items import Item
-from agent.deploys.ssh.reading import DROP_IN, MAIN, Configuration
-from agent.errors import DeployError
+from agent.deploys import questions as about
+from agent.deploys import systemctl
+from agent.deploys.correction import Correction, refusal
+from agent.deploys.items import Item, items_from_json
+from agent.deploys.ssh.reading import DROP_IN, MAIN, UNITS, Configuration
+from agent.deploys.tree import item_corrections, put_item
+from agent.deploys.unit_state import LoadedUnit
+from agent.domain.digest import JSON
+from agent.domain.plan import WantedChange
+from agent.domain.question import Question
+from agent.errors import Consequence, DeployError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.process import run
-from agent.system.systemd import is_active
+from agent.system.systemd import booted, is_active
+
+
+def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
+    """One correction for each resource that is not as it should be. Settings that cannot come into force, for instance
+    on a host without sshd or systemd, are refused."""
+    items = items_from_json(arguments["items"])
+    found = item_corrections(items, root)
+    drop_in = next((item for item in items if item.path == DROP_IN), None)
+    if drop_in is None:
+        return found
+    plain = next((correction for correction in found if correction.change.resource == drop_in.key), None)
+    try:
+        settings = _settings(drop_in, plain, cast("list[str]", arguments["keywords"]))
+    except DeployError as error:
+        settings = refusal(drop_in.key, error)
+    return [*(correction for correction in found if correction is not plain), *filter(None, [settings])]
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
+    """The questions that ``corrections`` rests on. Raises DeployError where there is no sshd, its settings cannot be
+    read, or systemctl fails."""
+    items = items_from_json(arguments["items"])
+    yield from about.of_items(items)
+    drop_in = next((item for item in items if item.path == DROP_IN), None)
+    if drop_in is None:
+        return
+    yield from about.through(daemon())
+    yield from systemctl.questions(UNITS)
+    yield from about.below(DROP_IN)
+    for place in Configuration(drop_in.text or "").places():
+        yield from about.through(place)
+
+
+def _settings(drop_in: Item, plain: Correction | None, keywords: list[str]) -> Correction | None:
+    """The correction of the drop-in; None where it is in place and in force. ``plain``: the correction of its file
+    alone, None where the file is right. Raises DeployError where the settings cannot come into force."""
+    daemon()
+    if not booted():
+        raise DeployError(
+            "systemd does not run this host, so sshd cannot be told of new settings",
+            hint="leave settings out for this host",
+            consequence=Consequence.STALL,
+        )
+    unit, verb, outdated = _sshd()
+    if plain is not None:
+        words = [plain.change.operation, *([f"{verb} {unit}"] if unit else [])]
+        change = replace(plain.change, operation=", ".join(words))
+        return Correction(change, put_settings, drop_in, keywords, unit, verb)
+    if why := Configuration(drop_in.text or "").obstacle(keywords):
+        raise not_in_force(why)
+    if unit and outdated:
+        return Correction(WantedChange(drop_in.key, f"{verb} {unit}"), tell, unit, verb)
+    return None
+
+
+def _sshd() -> tuple[str | None, str, bool]:
+    """The unit by which sshd runs, or failed to run; the verb by which it reads its settings; and True where it has not
+    read our drop-in since that changed. The unit is None where sshd was stopped: it stays so."""
+    found = systemctl.query(UNITS)
+    unit = next((unit for unit in UNITS if found[unit].running), None)
+    verb = RELOAD
+    if unit is None:
+        unit = next((unit for unit in UNITS if _failed(found[unit])), None)
+        verb = START
+    if unit is None:
+        return None, verb, False
+    return unit, verb, systemctl.behind(unit, found[unit], reload_on=[DROP_IN]) is not None
+
+
+def _failed(unit: LoadedUnit) -> bool:
+    return unit.load == "loaded" and (unit.active == "failed" or unit.restarting)
+
 
 TIMEOUT_S = 20.0
 """For one run of sshd or ssh-keygen, which take about 10 ms."""
@@ -111,7 +192,7 @@ def tell(unit: str, verb: str) -> None:
 
 
 def _put(item: Item) -> None:
-    tree.put(item, (item.text or "").encode())
+    put_item(item, (item.text or "").encode())
 
 
 def _listens_since(begun: float) -> bool:

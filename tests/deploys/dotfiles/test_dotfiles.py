@@ -45,7 +45,7 @@ from agent.deploys.place import Base
 
 user = LocalUser("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
-corrections = tree.corrections(items_from_json(host.data.tree), root, repositories, lambda _: Base(user))
+corrections = tree.item_corrections(items_from_json(host.data.tree), root, repositories, lambda _: Base(user))
 correct(lambda: corrections, name="dotfiles", _continue_on_error=True)
 """
 
@@ -272,7 +272,7 @@ def test_a_home_is_written_by_one_child_of_its_user(
     monkeypatch.setattr(os, "fork", counted)
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
     base = Base(LocalUser("nobody", UID, UID, f"{home}"))
-    found = tree.corrections(items_from_json(spec.arguments["items"]), commit.root, commit.root, lambda _: base)
+    found = tree.item_corrections(items_from_json(spec.arguments["items"]), commit.root, commit.root, lambda _: base)
     for correction in found:
         correction.allowed = True
     for correction in found:

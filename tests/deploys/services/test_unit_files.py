@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from agent.deploys import systemctl
-from agent.deploys.services import unit
-from agent.deploys.services.unit import Unit
+from agent.deploys.services import host
+from agent.deploys.services.host import Unit
 from agent.domain.ownership import LedgerEntry, Origin
 
 
 @pytest.fixture
 def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
-    for module in (systemctl, unit):  # else it would speak to the systemd of this machine
+    for module in (systemctl, host):  # else it would speak to the systemd of this machine
         monkeypatch.setattr(module, "booted", lambda: False)
     return Unit(tmp_path)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.deploys.correction import Correction
+from agent.deploys.sysctl.host import KernelSetting
 from agent.deploys.sysctl.kernel import Kernel
 from agent.deploys.sysctl.keys import SettingLine
-from agent.deploys.sysctl.setting import KernelSetting
 from agent.domain.codec import to_plain
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError

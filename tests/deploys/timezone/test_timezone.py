@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.timezone.timezone import KEY, Timezone
+from agent.deploys.timezone.host import KEY, Timezone
 from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError
 

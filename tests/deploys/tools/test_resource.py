@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.tools.host import Tool
 from agent.deploys.tools.store import ToolStore
-from agent.deploys.tools.tool import Tool
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError

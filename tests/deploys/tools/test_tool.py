@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.deploys.tools import install
+from agent.deploys.tools.host import Tool
 from agent.deploys.tools.store import MARK, ToolStore, read_mark
-from agent.deploys.tools.tool import Tool
 from agent.domain.pins import Asset, ToolPin
 from agent.errors import DeployError, SourceError
 from agent.system.archive import ArchiveError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys import questions as about
-from agent.deploys import systemctl, tree
+from agent.deploys import systemctl
 from agent.deploys.correction import Correction, each_alone
 from agent.deploys.files.diff import unified
 from agent.deploys.items import items_from_json
@@ -17,6 +17,7 @@ from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.services.startable import require_startable
 from agent.deploys.services.unit_file import UNIT_MODE, UnitFile, erase, linked_from, put_back, unit_file
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S
+from agent.deploys.tree import item_corrections
 from agent.deploys.unit_state import (
     UNIT_FOLDER,
     LoadedUnit,
@@ -67,7 +68,7 @@ class Unit(Kind):
         systemd."""
         systemctl.require_systemd("it has no services to manage")
         wanted = from_plain(arguments["units"], dict[str, WantedUnit])
-        drop_ins = tree.corrections(items_from_json(arguments["items"]), root)
+        drop_ins = item_corrections(items_from_json(arguments["items"]), root)
         changing = {drop_in.change.resource for drop_in in drop_ins}
         found = systemctl.query(wanted)
         arriving = {name for name, unit in wanted.items() if unit.running or unit.enabled}
@@ -300,3 +301,6 @@ def _tell(verb: str, names: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S) -
     afterwards."""
     if names:
         run(["systemctl", "--quiet", "--no-ask-password", *verb.split(), "--", *names], timeout_s=timeout_s)
+
+
+corrections, questions = Unit().corrections, Unit().questions

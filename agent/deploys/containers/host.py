@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys import questions as about
-from agent.deploys import systemctl, tree
+from agent.deploys import systemctl
 from agent.deploys.at_path import AtPath
 from agent.deploys.containers import podman
 from agent.deploys.containers.quadlet_text import FOLDER, file_name, service_of
@@ -18,6 +18,7 @@ from agent.deploys.correction import Correction
 from agent.deploys.items import FILE_MODE, Item, items_from_json
 from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.place import SYSTEM, Place
+from agent.deploys.tree import item_corrections, put_item
 from agent.deploys.unit_state import LoadedUnit, UnitStep, WantedUnit, steps
 from agent.domain.codec import from_plain
 from agent.domain.digest import JSON
@@ -64,7 +65,7 @@ class Quadlet(Kind):
         systemctl.require_systemd("it cannot run containers")
         podman.generator()
         wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
-        folders = tree.corrections(items_from_json(arguments["items"]), root)
+        folders = item_corrections(items_from_json(arguments["items"]), root)
         names = sorted(wanted, key=lambda name: _ORDER.index(name.rpartition(".")[2]))
         services = {name: service_of(name, wanted[name].text) for name in names}
         found = systemctl.query(services.values())
@@ -94,7 +95,7 @@ class Quadlet(Kind):
             podman.pull(name, text)
         for step in needed:
             if step is UnitStep.WRITE:
-                tree.put(_item(name, text), text.encode())
+                put_item(_item(name, text), text.encode())
             elif step is UnitStep.REREAD:
                 systemctl.systemctl(service, "daemon-reload")
             elif step in (UnitStep.START, UnitStep.RESTART):
@@ -120,7 +121,7 @@ class Quadlet(Kind):
         service = _service(entry.name, found)
         if _runs(service):
             systemctl.systemctl(service, "stop", service)
-        tree.put(replace(_item(entry.name, ""), absent=True), None)
+        put_item(replace(_item(entry.name, ""), absent=True), None)
         # Many containers end with the signal's number when stopped; a unit that is gone must not count as failed.
         run(["systemctl", "reset-failed", "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
 
@@ -130,7 +131,7 @@ class Quadlet(Kind):
             raise DeployError(f"{entry.key}: what was in it was not kept; it is left as it is")
         text = image.decode(errors="surrogateescape")
         service = service_of(entry.name, text)
-        tree.put(replace(_item(entry.name, text), mode=cast("int", before["mode"])), image)
+        put_item(replace(_item(entry.name, text), mode=cast("int", before["mode"])), image)
         systemctl.systemctl(service, "daemon-reload")
         if before.get("running"):
             systemctl.start(service, "restart")
@@ -148,7 +149,7 @@ class Quadlet(Kind):
     def _correction(self, name: str, wanted: Mapping[str, WantedQuadlet], found: LoadedUnit) -> Correction | None:
         quadlet = wanted[name]
         item = _item(name, quadlet.text)
-        file = next(iter(tree.corrections([item], Path("/"))), None)
+        file = next(iter(item_corrections([item], Path("/"))), None)
         needed = steps(
             found,
             WantedUnit(running=quadlet.running, content=quadlet.text),
@@ -191,3 +192,6 @@ def _runs(service: str) -> bool:
     """True if the unit runs or waits to be restarted: removing the quadlet has to stop either."""
     found = systemctl.query([service])[service]
     return found.running or found.restarting
+
+
+corrections, questions = Quadlet().corrections, Quadlet().questions

@@ -132,3 +132,6 @@ def _wanted(arguments: Mapping[str, JSON]) -> Mapping[str, SettingLine]:
 def _text(state: ResourceState, word: str) -> str | None:
     value = state.get(word)
     return value if isinstance(value, str) else None
+
+
+corrections, questions = KernelSetting().corrections, KernelSetting().questions

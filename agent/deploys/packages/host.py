@@ -81,21 +81,21 @@ def _files(written: JSON, root: Path) -> list[Correction]:
     the correction of its sources file fetches the lists as well."""
     if not written:
         return []
-    from agent.deploys import tree
     from agent.deploys.items import Item, items_from_json
+    from agent.deploys.tree import item_corrections, put_item
 
     def put_and_fetch(item: Item) -> None:
-        tree.put(item, (item.text or "").encode())
+        put_item(item, (item.text or "").encode())
         try:
             lists.require_sources()
         except DeployError:
             # apt reads all of its sources or none: without this one, the host can at least install from the others.
-            tree.put(Item(path=item.path, kind="file", absent=True), None)
+            put_item(Item(path=item.path, kind="file", absent=True), None)
             raise
         lists.fetch(Path(item.path))
 
     items = items_from_json(written)
-    found = {correction.change.resource: correction for correction in tree.corrections(items, root)}
+    found = {correction.change.resource: correction for correction in item_corrections(items, root)}
     wanted = [item for item in items if not item.absent and item.path.endswith(".sources")]
     listed = lists.by_sources() if wanted else {}
     for item in wanted:

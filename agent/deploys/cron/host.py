@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.deploys import questions as about
-from agent.deploys import tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.file import File
 from agent.deploys.items import items_from_json
+from agent.deploys.tree import item_corrections
 from agent.domain.codec import from_plain
 from agent.domain.digest import JSON
 from agent.domain.question import Question
@@ -49,7 +49,7 @@ class CronEntry(File):
                 " `services`",
             )
         missing = {key: user for key, user in users.items() if not _exists(user)}
-        made = tree.corrections([item for item in wanted if item.key not in missing], root)
+        made = item_corrections([item for item in wanted if item.key not in missing], root)
         return [*made, *(refusal(key, _missing_user(user)) for key, user in missing.items())]
 
     def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
@@ -79,3 +79,6 @@ def _missing_user(user: str) -> DeployError:
         f"user {user} does not exist, who should run it",
         hint="create it with an earlier `users` deploy, or correct the name",
     )
+
+
+corrections, questions = CronEntry().corrections, CronEntry().questions

@@ -154,3 +154,6 @@ def _size(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
     return f"{size} bytes"
+
+
+corrections, questions = Tool().corrections, Tool().questions

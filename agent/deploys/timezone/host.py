@@ -98,3 +98,6 @@ def _zone(state: ResourceState) -> JSON:
     """The zone that /etc/localtime points to, by an absolute link or a relative one; None for any other."""
     target = posixpath.normpath(posixpath.join("/etc", f"{state.get('link')}"))
     return target.removeprefix(f"{_ZONES}/") if target.startswith(f"{_ZONES}/") else None
+
+
+corrections, questions = Timezone().corrections, Timezone().questions

@@ -1,5 +1,0 @@
-"""motd: its one item turned into a correction, as ``files`` does with its items."""
-
-from agent.deploys.files.corrections import corrections, questions
-
-__all__ = ["corrections", "questions"]

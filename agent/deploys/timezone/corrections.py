@@ -1,5 +1,0 @@
-"""timezone: what differs from the wanted one."""
-
-from agent.deploys.timezone.timezone import Timezone
-
-corrections, questions = Timezone().corrections, Timezone().questions
