@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.deploys.correction import Correction
-from agent.deploys.sysctl.host import KernelSetting
-from agent.deploys.sysctl.kernel import Kernel
+from agent.deploys.sysctl.host import Kernel, KernelSetting
 from agent.deploys.sysctl.keys import SettingLine
 from agent.domain.codec import to_plain
 from agent.domain.ownership import LedgerEntry, Origin
