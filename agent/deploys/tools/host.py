@@ -1,27 +1,45 @@
-"""The kind ``tool``: a program at an exact version, whose commands are linked."""
+"""The kind ``tool``: a program at an exact version, whose commands are links in /usr/local/bin.
+
+A link is ours if it leads into the store. A place is ours if we have put a link there before, whatever is there now.
+Anything else is somebody else's and stays.
+"""
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from agent.deploys import questions as about
+from agent.deploys.at_path import AtPath, look
 from agent.deploys.correction import Correction, each_alone
 from agent.deploys.kind import Kind, ResourceState
-from agent.deploys.tools import python
-from agent.deploys.tools.install import asset_for, bin_of, flaw, install, platform
-from agent.deploys.tools.links import WrongLink, described, linked, put_right, refuse_blocked, wrong
+from agent.deploys.tools.install import PYTHONS, asset_for, bin_of, flaw, install, platform
 from agent.deploys.tools.store import MARK, Active, ToolStore, damage, read_active, read_mark, write_active
+from agent.deploys.writing import put_link, remove
 from agent.domain.codec import from_plain
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.pins import Asset, ToolPin
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question, QuestionKind
-from agent.errors import DeployError
+from agent.errors import Consequence, DeployError
+from agent.system import safe_open
+
+
+@dataclass(frozen=True, slots=True)
+class _WrongLink:
+    """A command whose link is not as it should be. ``target``: the path that it is to lead to; empty for a link that is
+    to be removed. ``operation``: the change in a few words; if ``blocked``, the reason why nothing will be changed."""
+
+    command: str
+    target: str
+    operation: str
+    blocked: bool = False
 
 
 class Tool(Kind):
@@ -37,7 +55,7 @@ class Tool(Kind):
 
     def look(self, name: str) -> Seen | None:
         active = read_active(self._store, name)
-        places = linked(self._store, name)
+        places = _linked(self._store, name)
         if active is None and not places and not self._store.versions(name):
             return None
         commands = sorted({*places, *(active.commands if active else ())})
@@ -47,7 +65,7 @@ class Tool(Kind):
         return Seen(
             {
                 "version": version,
-                "commands": {command: described(self._store, command) for command in commands},
+                "commands": {command: _described(self._store, command) for command in commands},
                 "damage": damage(folder, mark) if mark else "it is not whole",
             }
         )
@@ -59,7 +77,7 @@ class Tool(Kind):
     def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
         yield from about.at(self._store.commands)
-        for place in python.PLACES:
+        for place in PYTHONS:
             yield from about.through(place)
         for pin in _pins(arguments):
             folder = self._store.version(pin.name, pin.version)
@@ -81,7 +99,7 @@ class Tool(Kind):
         mark = read_mark(self._store.version(pin.name, pin.version))
         reason = flaw(self._store, pin, asset, mark)
         commands = mark.commands if mark and not reason else dict.fromkeys(bin_of(pin, asset))
-        links = wrong(self._store, pin.name, pin.version, commands)
+        links = _wrong(self._store, pin.name, pin.version, commands)
         words = [self._installing(pin, asset, reason)] if reason else []
         return ", ".join([*words, *(link.operation for link in links)])
 
@@ -91,12 +109,12 @@ class Tool(Kind):
         the way; OSError."""
         store = self._store
         asset = asset_for(pin, self._machine)
-        refuse_blocked(wrong(store, pin.name, pin.version, dict.fromkeys(bin_of(pin, asset))))
+        _refuse_blocked(_wrong(store, pin.name, pin.version, dict.fromkeys(bin_of(pin, asset))))
         mark = read_mark(store.version(pin.name, pin.version))
         if mark is None or flaw(store, pin, asset, mark):
             mark = install(store, pin, asset)
         before = read_active(store, pin.name)
-        put_right(store, wrong(store, pin.name, pin.version, mark.commands))
+        _put_right(store, _wrong(store, pin.name, pin.version, mark.commands))
         write_active(store, pin.name, Active(pin.version, sorted(mark.commands)))
         if before is not None and before.version != pin.version:
             # The version before stays: going back to it needs no download.
@@ -118,7 +136,7 @@ class Tool(Kind):
 
     def remove_one(self, entry: LedgerEntry) -> None:
         """Remove the links, then all versions."""
-        put_right(self._store, (WrongLink(command, "", "") for command in linked(self._store, entry.name)))
+        _put_right(self._store, (_WrongLink(command, "", "") for command in _linked(self._store, entry.name)))
         self._store.take_away(self._store.tool(entry.name))
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:  # noqa: ARG002 - a tool has no image
@@ -131,7 +149,7 @@ class Tool(Kind):
                 f"{entry.name} {version or 'of before'} is not on this host any more",
                 hint="pin that version again in lock.yaml and have a deploy want it",
             )
-        put_right(self._store, wrong(self._store, entry.name, version, mark.commands))
+        _put_right(self._store, _wrong(self._store, entry.name, version, mark.commands))
         write_active(self._store, entry.name, Active(version, sorted(mark.commands)))
 
     def _tool_of(self, target: str) -> str:
@@ -154,6 +172,85 @@ def _size(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
     return f"{size} bytes"
+
+
+def _wrong(store: ToolStore, name: str, version: str, targets: Mapping[str, str | None]) -> list[_WrongLink]:
+    """The links that are wrong for this version of a tool, those of other commands included. ``targets``: the path of
+    each command in the version's folder; None if that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
+    active = read_active(store, name)
+    known = active.commands if active else []
+    place = store.version(name, version)
+    judged = [_judged(store, place, command, path, known=command in known) for command, path in targets.items()]
+    strays = [
+        _WrongLink(command, "", f"unlink {command}") for command in _linked(store, name) if command not in targets
+    ]
+    return [*filter(None, judged), *strays]
+
+
+def _put_right(store: ToolStore, links: Iterable[_WrongLink]) -> None:
+    """Put the links right, each in one step: whoever types a command meanwhile gets the old or the new. Raises
+    DeployError, before it changes any, if one is blocked; UnsafePath, OSError."""
+    links = list(links)
+    _refuse_blocked(links)
+    store.commands.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with safe_open.folder(None, f"{store.commands}", root_links=True) as parent:
+        for link in links:
+            if link.target:
+                put_link(parent, link.command, link.target, backup=False)
+            else:
+                remove(parent, link.command, backup=False)
+
+
+def _refuse_blocked(links: Iterable[_WrongLink]) -> None:
+    """Raise DeployError if something that is not ours is in the way of a link."""
+    for link in links:
+        if link.blocked:
+            raise DeployError(
+                link.operation,
+                hint="move it away, or leave the command out of `bin` in tools.yaml",
+                consequence=Consequence.STALL,
+            )
+
+
+def _linked(store: ToolStore, name: str) -> dict[str, str]:
+    """The targets of the commands that lead into any version of a tool, by command."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(store.commands) if entry.is_symlink())
+    except FileNotFoundError:
+        return {}
+    found = {command: _found(store, command).target or "" for command in names}
+    return {command: target for command, target in found.items() if target.startswith(f"{store.tool(name)}/")}
+
+
+def _described(store: ToolStore, command: str) -> str:
+    """The thing in a command's place: the target of a link, else ``a file`` or ``nothing``."""
+    found = _found(store, command)
+    return found.target if found.target is not None else found.name
+
+
+def _found(store: ToolStore, command: str) -> AtPath:
+    try:
+        with safe_open.folder(None, f"{store.commands}", root_links=True) as parent:
+            return look(parent, command, read=False)
+    except FileNotFoundError:
+        return AtPath()
+
+
+def _judged(store: ToolStore, place: Path, command: str, path: str | None, *, known: bool) -> _WrongLink | None:
+    """The wrong link of a command; None if it is right. ``path``: the path in the version's folder ``place``; None if
+    not known yet. ``known``: True if we have put a link there before."""
+    found = _found(store, command)
+    target = f"{place}/{path or ''}"
+    if found.type == 0:
+        return _WrongLink(command, target, f"link {command}")
+    if found.target is not None and found.target.startswith(f"{store.tools}/"):
+        if found.target == target or (path is None and found.target.startswith(target)):
+            return None
+        there = found.target.removeprefix(f"{store.tools}/").split("/")
+        return _WrongLink(command, target, f"point {command} to {place.name} (was {' '.join(there[:2])})")
+    if known and found.type in (stat.S_IFLNK, stat.S_IFREG):
+        return _WrongLink(command, target, f"link {command} in place of {found.described}")
+    return _WrongLink(command, target, f"{store.commands / command} is {found.name} that is not ours", blocked=True)
 
 
 corrections, questions = Tool().corrections, Tool().questions

@@ -1,24 +1,147 @@
-"""A pin turned into a version folder: fetched, checked and built aside, and put in its place only when it is whole."""
+"""A pin turned into a version folder: fetched, checked and built aside, and put in its place only when it is whole.
+
+A Python tool gets an environment of its own, on this host's Python, from hash-locked requirements. The uv beside the
+agent builds it, so the host needs no pip and no python3-venv. The environment is relocatable, as it is built aside.
+Only wheels are taken: building anything else runs code that no hash vouches for.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from agent.deploys.tools import python
 from agent.deploys.tools.store import Mark, ToolStore, damage, seal
 from agent.domain.digest import digest_of
 from agent.domain.pins import Asset, ToolPin
 from agent.domain.stand_in import LOOKED_AT, fetched_stand_in
 from agent.domain.text import some
-from agent.errors import Consequence, DeployError
+from agent.errors import Consequence, DeployError, SourceError
+from agent.problems import ProblemKind
 from agent.system import archive, download
 from agent.system.files import discard, fsync_folder
+from agent.system.process import Completed, run
+
+_PATH = "/usr/bin:/bin:/usr/local/bin"
+PYTHONS = tuple(f"{folder}/python3" for folder in _PATH.split(":"))
+"""The paths at which a host's own Python may be, the distribution's first."""
+
+_MAKE_TIMEOUT_S = 60.0
+_INSTALL_TIMEOUT_S = 900.0
+_HTTP_TIMEOUT_S = "60"
+
+_LINE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]\s]*\])?\s*==\s*[^\s;]+(\s*;.*?)?([\s\\]+--hash=sha256:[0-9a-f]{64})+", re.DOTALL
+)
+"""``name==1.0 ; marker --hash=sha256:…``: pinned, hashed, and no option or URL in its place."""
+
+_UV_CONFIG = Path("/etc/uv/uv.toml")
+_PIP_CONFIG = Path("/etc/pip.conf")
+
+_KEPT_LINES = 12
+_PASSED_ON = re.compile(
+    r"(?i)(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|SSL_CLIENT_CERT"
+    r"|UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INSECURE_HOST)"
+)
+"""Variables that say how this machine reaches an index."""
+
+
+def host_python() -> str:
+    """The path of the host's Python, all links followed (``/usr/bin/python3.11``); empty if there is none."""
+    found = shutil.which("python3", path=_PATH)
+    return os.path.realpath(found) if found else ""
+
+
+def build_environment(folder: Path, requirements: Iterable[str]) -> str:
+    """Build an environment with exactly ``requirements`` in the empty ``folder``. Returns the path of its interpreter.
+
+    Raises DeployError if this host cannot have one, SourceError if a wheel cannot be had or is another than was pinned,
+    OSError.
+    """
+    lines = list(requirements)
+    for line in lines:
+        if not _LINE.fullmatch(line.strip()):
+            raise DeployError(
+                f"{line.split(' --hash')[0]!r} is not a requirement with version and hashes",
+                hint="run `hostwright lock` in the config repo",
+                consequence=Consequence.STALL,
+            )
+    found = shutil.which("python3", path=_PATH)
+    if found is None:
+        raise DeployError("this host has no python3", hint="install it with a packages deploy before this one")
+    uv = partial(_uv, temporary=folder.parent)
+    made = uv("venv", "--python", found, "--relocatable", "--allow-existing", f"{folder}", timeout_s=_MAKE_TIMEOUT_S)
+    if not made.ok:
+        raise DeployError(f"no Python environment: {_told(made)}", hint=f"does {found} work?")
+    wanted = folder / "requirements.txt"
+    wanted.write_text("".join(f"{line}\n" for line in lines))
+    strict = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
+    into = ("--python", f"{folder}/bin/python", "--compile-bytecode")
+    done = uv("pip", "install", *strict, *into, "--requirements", f"{wanted}", timeout_s=_INSTALL_TIMEOUT_S)
+    if not done.ok:
+        raise SourceError(
+            _told(done),
+            kind=ProblemKind.DOWNLOAD_FAILED,
+            hint="only wheels with a pinned hash are taken; can this host reach its index (UV_DEFAULT_INDEX)?",
+        )
+    return os.path.realpath(found)
+
+
+def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
+    program = Path(sys.executable).with_name("uv")
+    if not program.exists():
+        raise DeployError(
+            f"there is no {program}",
+            hint="the agent's environment is damaged: run bootstrap.sh again",
+            kind=ProblemKind.ENGINE,
+        )
+    own = {
+        "PATH": _PATH,
+        "HOME": f"{temporary}",  # root's own configuration is not the host's
+        "LC_ALL": "C.UTF-8",
+        "TMPDIR": f"{temporary}",
+        "UV_NO_CACHE": "1",  # the store of tools is the cache
+        "UV_NO_PROGRESS": "1",
+        "UV_SYSTEM_CERTS": "1",  # these certificates include the company's authority
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_HTTP_TIMEOUT": _HTTP_TIMEOUT_S,
+    }
+    argv = [f"{program}", *arguments]
+    return run(argv, timeout_s=timeout_s, env={**_ways(os.environ), **own}, cwd=Path("/"))
+
+
+def _ways(given: Mapping[str, str]) -> dict[str, str]:
+    """The variables that tell uv the way to the package index, from the environment ``given`` or pip's configuration.
+    /etc/uv/uv.toml, which uv reads itself, counts more than /etc/pip.conf."""
+    ways = {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
+    if "UV_DEFAULT_INDEX" not in ways and "UV_INDEX_URL" not in ways:
+        pip = ConfigParser(interpolation=None)
+        with contextlib.suppress(ConfigParserError, UnicodeDecodeError, OSError):
+            if not _UV_CONFIG.exists():
+                pip.read(_PIP_CONFIG)
+        index = given.get("PIP_INDEX_URL") or pip.get("global", "index-url", fallback="")
+        if index:
+            ways["UV_DEFAULT_INDEX"] = index
+    return ways
+
+
+def _told(done: Completed) -> str:
+    """The end of uv's own words, several lines: a complaint about a wrong hash takes as many."""
+    if done.timed_out:
+        return "not done in time"
+    lines = [line.strip() for line in done.error.decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join(lines[-_KEPT_LINES:]) or done.complaint
+
 
 _STALE_S = 7 * 24 * 3600
 """Seconds. After a week nobody comes back for the rest of a download."""
@@ -65,7 +188,7 @@ def flaw(store: ToolStore, pin: ToolPin, asset: Asset | None, mark: Mark | None)
         return "it is not whole" if os.path.lexists(folder) else "it is not there"
     if mark.content != content_of(pin, asset):
         return "its pin has changed"
-    if mark.interpreter and mark.interpreter != python.interpreter():
+    if mark.interpreter and mark.interpreter != host_python():
         return f"{mark.interpreter} is no longer this host's Python"
     return damage(folder, mark)
 
@@ -86,7 +209,7 @@ def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> Mark:
             named = {command: (path, archive.located(path, found)) for command, path in bin_of(pin, asset).items()}
             there = [member.path for member in found if member.executable] or [member.path for member in found]
         else:
-            interpreter = python.build(folder, pin.requirements)
+            interpreter = build_environment(folder, pin.requirements)
             there = sorted(path.name for path in (folder / "bin").iterdir())
             named = {command: (name, f"bin/{name}" if name in there else None) for command, name in pin.bin.items()}
         commands = {command: _made_executable(pin, folder, *names, there) for command, names in named.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.tools import python
+from agent.deploys.tools import install
 from agent.errors import DeployError, SourceError
 
 HASH = f"--hash=sha256:{'a' * 64}"
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_only_wheels_with_pinned_hashes_and_nothing_else_are_taken(uv: Path, folder: Path) -> None:
-    assert python.build(folder, [f"ruff==0.6.9 {HASH}"]) == python.interpreter()
+    assert install.build_environment(folder, [f"ruff==0.6.9 {HASH}"]) == install.host_python()
     asked = (uv / "arguments").read_text().splitlines()[1].split()
     assert {"--require-hashes", "--no-deps", "--only-binary", ":all:"} < set(asked)
     assert (folder / "requirements.txt").read_text() == f"ruff==0.6.9 {HASH}\n"
@@ -59,7 +59,7 @@ def test_only_wheels_with_pinned_hashes_and_nothing_else_are_taken(uv: Path, fol
 )
 def test_a_line_that_is_no_hashed_requirement_gets_nowhere(uv: Path, folder: Path, line: str) -> None:
     with pytest.raises(DeployError, match="is not a requirement with version and hashes"):
-        python.build(folder, [line])
+        install.build_environment(folder, [line])
     assert not (uv / "arguments").exists()
 
 
@@ -72,7 +72,7 @@ def test_a_line_that_is_no_hashed_requirement_gets_nowhere(uv: Path, folder: Pat
     ],
 )
 def test_a_hashed_requirement_may_have_extras_markers_and_many_hashes(uv: Path, folder: Path, line: str) -> None:
-    python.build(folder, [line])
+    install.build_environment(folder, [line])
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_the_index_of_the_environment_is_used(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("UV_NO_VERIFY_HASHES", "1")
-    python.build(folder, [f"ruff==0.6.9 {HASH}"])
+    install.build_environment(folder, [f"ruff==0.6.9 {HASH}"])
     environment = (uv / "environment").read_text().splitlines()
     assert f"UV_DEFAULT_INDEX={index}" in environment
     assert "UV_NO_VERIFY_HASHES=1" not in environment
 
 
 def test_the_home_and_the_temporary_folder_of_uv_are_where_versions_are_built(uv: Path, folder: Path) -> None:
-    python.build(folder, [f"ruff==0.6.9 {HASH}"])
+    install.build_environment(folder, [f"ruff==0.6.9 {HASH}"])
     lines = (uv / "environment").read_text().splitlines()
     assert {line for line in lines if line.startswith(("HOME=", "TMPDIR="))} == {
         f"HOME={folder.parent}",
@@ -104,7 +104,7 @@ def test_the_home_and_the_temporary_folder_of_uv_are_where_versions_are_built(uv
 
 
 def test_uv_keeps_no_cache_on_the_host(uv: Path, folder: Path) -> None:
-    python.build(folder, [f"ruff==0.6.9 {HASH}"])
+    install.build_environment(folder, [f"ruff==0.6.9 {HASH}"])
     environments = (uv / "environment").read_text().splitlines()
     assert environments.count("UV_NO_CACHE=1") == len((uv / "arguments").read_text().splitlines()) == 2
 
@@ -112,10 +112,10 @@ def test_uv_keeps_no_cache_on_the_host(uv: Path, folder: Path) -> None:
 def test_what_uv_says_of_a_wrong_hash_is_told(uv: Path, folder: Path) -> None:
     (uv / "failing").write_text("error: Hash mismatch\n  Expected: sha256:aa\n\n  Computed: sha256:bb\n")
     with pytest.raises(SourceError, match=r"Hash mismatch\nExpected: sha256:aa\nComputed: sha256:bb"):
-        python.build(folder, [f"ruff==0.6.9 {HASH}"])
+        install.build_environment(folder, [f"ruff==0.6.9 {HASH}"])
 
 
 def test_an_agent_without_its_uv_says_so(uv: Path, folder: Path) -> None:
     (uv / "uv").unlink()
     with pytest.raises(DeployError, match=r"there is no .*/bin/uv"):
-        python.build(folder, [f"ruff==0.6.9 {HASH}"])
+        install.build_environment(folder, [f"ruff==0.6.9 {HASH}"])
