@@ -1,9 +1,13 @@
 """The kind ``quadlet``: a file of which podman makes a unit of systemd, for a container, a volume or another thing of
-its own. Images and the contents of volumes are not the agent's."""
+its own. Images and the contents of volumes are not the agent's. Below the kind stands what podman is asked: whether its
+generator takes a quadlet, and to pull an image."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +16,12 @@ from typing import cast
 from agent.deploys import questions as about
 from agent.deploys import systemctl
 from agent.deploys.at_path import AtPath
-from agent.deploys.containers import podman
-from agent.deploys.containers.quadlet_text import FOLDER, file_name, service_of
+from agent.deploys.containers.quadlet_text import FOLDER, file_name, image_of, service_of
 from agent.deploys.correction import Correction
 from agent.deploys.items import FILE_MODE, Item, items_from_json
 from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.place import SYSTEM, Place
+from agent.deploys.telling import reason
 from agent.deploys.tree import item_corrections, put_item
 from agent.deploys.unit_state import LoadedUnit, UnitStep, WantedUnit, steps
 from agent.domain.codec import from_plain
@@ -26,9 +30,22 @@ from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
 from agent.errors import DeployError
+from agent.system.files import read_bounded
 from agent.system.process import run
 from agent.system.safe_open import UnsafePath
 from agent.system.systemd import booted
+
+_GENERATORS = ("/usr/libexec/podman/quadlet", "/usr/lib/systemd/system-generators/podman-system-generator")
+
+_CHECK_TIMEOUT_S = 30.0
+"""Seconds; the generator takes 3 ms."""
+
+_PULL_TIMEOUT_S = 900.0
+"""Seconds; enough for an image of a gigabyte over a slow line. systemd gives a start up after 90 s."""
+
+_UNIT = re.compile(r"^---(\S+)---$", re.MULTILINE)
+_COMPLAINT = re.compile(r'^(?:quadlet-generator\[\d+\]: )?(?:converting|loading|error loading) "?([^":]+)"?[:,] ?(.*)$')
+
 
 _ORDER = ("network", "volume", "image", "build", "pod", "kube", "container")
 """The order in which quadlets need each other."""
@@ -63,7 +80,7 @@ class Quadlet(Kind):
         """The corrections of the quadlets' folder, then of each quadlet that differs, in the order in which quadlets
         can start. Asks systemd once. Raises DeployError without systemd, and without a podman that knows quadlets."""
         systemctl.require_systemd("it cannot run containers")
-        podman.generator()
+        _generator()
         wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
         folders = item_corrections(items_from_json(arguments["items"]), root)
         names = sorted(wanted, key=lambda name: _ORDER.index(name.rpartition(".")[2]))
@@ -75,7 +92,7 @@ class Quadlet(Kind):
     def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
         wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
-        for place in (*podman.GENERATORS, "/usr/bin/podman"):
+        for place in (*_GENERATORS, "/usr/bin/podman"):
             yield from about.through(place)
         yield from about.of_items(items_from_json(arguments["items"]))
         yield from about.of_items(_item(name, quadlet.text) for name, quadlet in wanted.items())
@@ -90,9 +107,9 @@ class Quadlet(Kind):
         text = texts[name]
         service = service_of(name, text)
         if UnitStep.WRITE in needed:
-            podman.require_sound(name, texts)
+            _require_sound(name, texts)
         if UnitStep.START in needed or UnitStep.RESTART in needed:
-            podman.pull(name, text)
+            _pull(name, text)
         for step in needed:
             if step is UnitStep.WRITE:
                 put_item(_item(name, text), text.encode())
@@ -192,6 +209,81 @@ def _runs(service: str) -> bool:
     """True if the unit runs or waits to be restarted: removing the quadlet has to stop either."""
     found = systemctl.query([service])[service]
     return found.running or found.restarting
+
+
+def _generator() -> str:
+    """The path of podman's generator. Raises DeployError if there is none."""
+    for path in _GENERATORS:
+        if os.access(path, os.X_OK):
+            return path
+    if Path("/usr/bin/podman").exists():
+        raise DeployError(
+            "this host's podman is older than quadlets, which came with version 4.4",
+            hint="leave the deploy out for this host, or bring it to Debian 13 or newer",
+        )
+    raise DeployError(
+        "there is no podman on this host",
+        hint="install it in a deploy before this one (`packages: {present: [podman]}`)",
+    )
+
+
+def _require_sound(name: str, texts: Mapping[str, str]) -> None:
+    """Raise DeployError, with the generator's complaint, if podman does not understand the quadlet ``name``. It is
+    tried together with the other ``texts`` of its deploy and with the quadlets that are on the host."""
+    tried = {**_others(), **texts}
+    while True:
+        units, complaints = _generated(tried)
+        broken = [other for other in complaints if other != name and other in tried]
+        if name in complaints or not broken:
+            break
+        for other in broken:  # one that cannot be read keeps the generator from going on to the next
+            del tried[other]
+    if name in complaints or service_of(name, texts[name]) not in units:
+        raise DeployError(
+            f"{name} is not a quadlet that podman understands: {complaints.get(name, 'it makes no unit of it')}",
+            hint="see podman-systemd.unit(5); nothing was changed",
+        )
+
+
+def _generated(texts: Mapping[str, str]) -> tuple[frozenset[str], Mapping[str, str]]:
+    """The units that podman's generator makes of these quadlets, and its complaints by quadlet. Raises DeployError."""
+    with tempfile.TemporaryDirectory(prefix="hostwright-quadlet-") as folder:
+        for name, text in texts.items():
+            Path(folder, name).write_text(text, errors="surrogateescape")
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "QUADLET_UNIT_DIRS": folder}
+        done = run([_generator(), "-dryrun"], timeout_s=_CHECK_TIMEOUT_S, env=environment)
+        output, said = (
+            stream.decode(errors="replace").replace(f"{folder}/", "") for stream in (done.output, done.error)
+        )
+    if done.timed_out:
+        raise DeployError(f"podman's generator of units was not done after {_CHECK_TIMEOUT_S:.0f} s")
+    complaints = (match for line in said.splitlines() if (match := _COMPLAINT.match(line.strip())))
+    return frozenset(_UNIT.findall(output)), {match[1]: match[2] for match in complaints}
+
+
+def _others() -> Mapping[str, str]:
+    """The texts of the quadlets that are on the host, by file name; without those that cannot be read."""
+    found = {}
+    folder = Path(FOLDER)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found[path.name] = read_bounded(path).decode(errors="surrogateescape")
+        except OSError:
+            continue
+    return found
+
+
+def _pull(name: str, text: str) -> None:
+    """Pull the image of the container ``name`` if the host does not have it. This comes before the start of the unit,
+    which would not wait so long. Raises DeployError if the image cannot be had."""
+    image = image_of(name, text)
+    if not image or run(["podman", "image", "exists", image], timeout_s=_CHECK_TIMEOUT_S).ok:
+        return
+    done = run(["podman", "pull", "--quiet", image], timeout_s=_PULL_TIMEOUT_S)
+    if done.timed_out:
+        raise DeployError(f"{name}: the image {image} had not come after {_PULL_TIMEOUT_S:.0f} s")
+    if not done.ok:
+        raise DeployError(f"{name}: the image {image} cannot be had: {reason(done)}")
 
 
 corrections, questions = Quadlet().corrections, Quadlet().questions
