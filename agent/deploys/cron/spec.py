@@ -8,19 +8,94 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, field_validator
 
 from agent.deploys.cron.host import path_of
-from agent.deploys.cron.schedule import normalised
 from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, same_resources
 from agent.deploys.values import Number, UserName, Variable, checked
 from agent.domain.fault import Mistake
 
-Name = Annotated[
+SCHEDULE_NAMES = ("@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    title: str
+    low: int
+    high: int
+    names: tuple[str, ...] = ()
+    """The names of ``low`` and the numbers after it."""
+
+    def number(self, text: str) -> int | None:
+        if text.isascii() and text.isdecimal() and len(text) <= 2:
+            return int(text)
+        lower = text.lower()
+        return self.low + self.names.index(lower) if lower in self.names else None
+
+
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of the month", 1, 31),
+    _Field("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    _Field("day of the week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+)
+
+_PART = re.compile(r"(?P<first>\*|[^-/*]+)(-(?P<last>[^-/*]+))?(/(?P<step>\d{1,3}))?")
+
+
+def normalised_schedule(schedule: str) -> str:
+    """``schedule`` with single spaces, as crontab(5) has it. Raises ValueError with all that is wrong."""
+    text = " ".join(schedule.split())
+    if text.startswith("@"):
+        if text not in SCHEDULE_NAMES:
+            raise Mistake(f"there is no {text!r}", f"write five fields or one of {', '.join(SCHEDULE_NAMES)}")
+        return text
+    fields = text.split()
+    if len(fields) != len(_FIELDS):
+        titles = ", ".join(field.title for field in _FIELDS)
+        raise Mistake(f"{schedule!r} has {len(fields)} fields and not five", f"write {titles}; or @daily")
+    complaints = [wrong for field, text in zip(_FIELDS, fields, strict=True) for wrong in _complaints(field, text)]
+    if complaints:
+        raise Mistake("; ".join(complaints), "write it as crontab(5) says: 30 2 * * 1-5")
+    return text
+
+
+def _complaints(field: _Field, text: str) -> Iterator[str]:
+    for part in text.split(","):
+        complaint = _complaint(field, part)
+        if complaint:
+            yield f"{field.title} {part!r}: {complaint}"
+
+
+def _complaint(field: _Field, part: str) -> str:
+    match = _PART.fullmatch(part)
+    if match is None or (match["first"] == "*" and match["last"] is not None):
+        return "write *, a number, a range like 1-5, or either of * and a range with a step like */15"
+    first, last, step = match["first"], match["last"], match["step"]
+    if step is not None and first != "*" and last is None:
+        return f"a step goes with * or a range; write {first}-{field.high}/{step}"
+    if step is not None and not 1 <= int(step) <= field.high:
+        return f"a step is a number from 1 to {field.high}"
+    return _range_complaint(field, [text for text in (first, last) if text not in (None, "*")])
+
+
+def _range_complaint(field: _Field, ends: list[str]) -> str:
+    """The complaint about a range of the field; empty if it is sound. ``ends``: one number or two, or none for
+    ``*``."""
+    numbers = [number for end in ends if (number := field.number(end)) is not None]
+    if len(numbers) < len(ends) or not all(field.low <= number <= field.high for number in numbers):
+        names = f", or {field.names[0]} to {field.names[-1]}" if field.names else ""
+        return f"a number from {field.low} to {field.high}{names} is expected"
+    return f"{ends[0]} comes after {ends[-1]}" if numbers != sorted(numbers) else ""
+
+
+JobName = Annotated[
     str,
     checked(
         re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}").fullmatch,
@@ -63,7 +138,7 @@ class CronJob(NamedEntry):
     command: Annotated[str, AfterValidator(_command)] | None = None
     """One line for /bin/sh. Write a `%` as it is: the agent escapes it, so that cron does not take it for a new
     line."""
-    schedule: Annotated[str, AfterValidator(normalised)] | None = None
+    schedule: Annotated[str, AfterValidator(normalised_schedule)] | None = None
     """Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot` `@hourly`
     `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts."""
     user: UserName = "root"
@@ -102,7 +177,7 @@ class CronSpec(ByName):
     )
     level: ClassVar[str] = "jobs"
 
-    jobs: dict[Name, CronJob] = Field(default_factory=dict)
+    jobs: dict[JobName, CronJob] = Field(default_factory=dict)
     """By name: letters, digits, `-` and `_`. In the short form this level is left out."""
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deploys.cron.schedule import NAMES, normalised
+from agent.deploys.cron.spec import SCHEDULE_NAMES, normalised_schedule
 
 
 @pytest.mark.parametrize(
@@ -13,15 +13,15 @@ from agent.deploys.cron.schedule import NAMES, normalised
         "0 0 29 2 0",
         "59 23 31 12 7",
         "0 0 * * SUN",
-        *NAMES,
+        *SCHEDULE_NAMES,
     ],
 )
 def test_what_cron_understands_is_taken_as_it_is(schedule: str) -> None:
-    assert normalised(schedule) == schedule
+    assert normalised_schedule(schedule) == schedule
 
 
 def test_spaces_are_made_single() -> None:
-    assert normalised(" 15\t3  * * * ") == "15 3 * * *"
+    assert normalised_schedule(" 15\t3  * * * ") == "15 3 * * *"
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_spaces_are_made_single() -> None:
 )
 def test_what_it_would_pass_over_is_refused(schedule: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=r"expected|write|step|after|fields|there is no") as caught:
-        normalised(schedule)
+        normalised_schedule(schedule)
     assert complaint in str(caught.value)
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"minute '99'.*; hour '99'"):
-        normalised("99 99 * * *")
+        normalised_schedule("99 99 * * *")
