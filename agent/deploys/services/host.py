@@ -14,8 +14,15 @@ from agent.deploys.correction import Correction, each_alone
 from agent.deploys.files.diff import unified
 from agent.deploys.items import items_from_json
 from agent.deploys.kind import Kind, ResourceState, state_before
-from agent.deploys.services.startable import require_startable
-from agent.deploys.services.unit_file import UNIT_MODE, UnitFile, erase, linked_from, put_back, unit_file
+from agent.deploys.services.unit_file import (
+    UNIT_MODE,
+    UnitFile,
+    erase,
+    linked_from,
+    put_back,
+    require_startable,
+    unit_file,
+)
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S
 from agent.deploys.tree import item_corrections
 from agent.deploys.unit_state import (

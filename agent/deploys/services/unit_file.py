@@ -1,22 +1,35 @@
-"""The thing at a unit's place in /etc/systemd/system: a file, a link (an alias, a mask, a linked unit), or nothing."""
+"""The thing at a unit's place in /etc/systemd/system: a file, a link (an alias, a mask, a linked unit), or nothing; and
+whether systemd would ever start a unit with a new file."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import stat
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from agent.deploys.telling import plain_lines
 from agent.domain.digest import JSON
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.files import fsync_folder, read_bounded, write_atomic
+from agent.system.process import run
 
 UNIT_MODE = 0o644
 
 _VENDOR = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
 """Folders of units. A link that leads below one of them is an alias; a link that leads elsewhere is a linked unit."""
+
+_ANALYZE_TIMEOUT_S = 30.0
+_FOLDERS = "/usr/bin:/bin"
+_REFUSES = "bad unit file setting"
+"""The only complaint of ``systemd-analyze verify`` that the file itself is to blame for and that keeps the unit from
+starting. systemd passes over what it warns of (a key that only a newer version knows), and what is missing (a program,
+a user, another unit) may come with another deploy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +88,20 @@ def put_back(path: Path, was: Mapping[str, JSON] | None, image: bytes | None) ->
     else:
         write_atomic(path, image, mode=cast("int", was["mode"]))
     fsync_folder(path.parent)
+
+
+def require_startable(name: str, text: str) -> str:
+    """Raise DeployError if systemd would refuse to start the unit ``name`` with the file ``text`` and its drop-ins.
+    Returns a remark where there is no systemd-analyze to ask, else an empty text."""
+    analyze = shutil.which("systemd-analyze", path=_FOLDERS)
+    if analyze is None:
+        return f"{name} was not checked: there is no systemd-analyze on this host"
+    with tempfile.TemporaryDirectory(prefix="hostwright-unit-") as folder:
+        file = Path(folder, name)
+        file.write_text(text)
+        done = run([analyze, "verify", "--man=no", "--recursive-errors=no", f"{file}"], timeout_s=_ANALYZE_TIMEOUT_S)
+    lines = plain_lines(done.error.decode(errors="replace"))
+    if any(_REFUSES in line and name in line for line in lines):
+        why = next((line for line in lines if line.startswith(f"{name}: ")), f"{name}: {_REFUSES}")
+        raise DeployError(why, hint="see systemd.unit(5); what was there stands", kind=ProblemKind.NOT_VALID)
+    return ""

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from agent.deploys.services import startable
-from agent.deploys.services.startable import require_startable
+from agent.deploys.services import unit_file
+from agent.deploys.services.unit_file import require_startable
 from agent.errors import DeployError
 
 pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="asks systemd-analyze")
@@ -33,5 +33,5 @@ def test_a_file_that_systemd_would_never_start_is_refused(text: str) -> None:
 
 
 def test_where_nobody_can_be_asked_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startable, "_FOLDERS", "/nowhere")
+    monkeypatch.setattr(unit_file, "_FOLDERS", "/nowhere")
     assert "no systemd-analyze" in require_startable("hostwright-test.service", "[Service]\n")
