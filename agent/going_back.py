@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from agent.converge import health_source, rules_now, run_phases
-from agent.deploys.kind_table import DEEDS
+from agent.deploys.kind import DEEDS
 from agent.domain.account import Account, Milestone, Rollback
 from agent.domain.deploy_errors import deploy_errors
 from agent.domain.desired import DesiredState

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from agent.cli.main import cli
 from agent.cli.table import load_command
 from agent.deploys import catalogue
-from agent.deploys.kind_table import NAMES
+from agent.deploys.kind import NAMES
 from agent.deploys.written import descriptions
 from agent.domain.event import EventKind
 from agent.domain.ownership import Standing

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 
-from agent.deploys.kind_table import AT_A_PATH, kind_named
+from agent.deploys.kind import AT_A_PATH, kind_named
 from agent.deploys.place import place_of
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.removal import Fate, Removal, Removals

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys.items import Item
-from agent.deploys.kind_table import file_of
+from agent.deploys.kind import file_of
 from agent.deploys.place import Base
 from agent.domain.digest import JSON
 from agent.domain.question import Question, QuestionKind, UnsignedError

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from agent.deploys.items import items_from_json
-from agent.deploys.kind_table import other_keys
+from agent.deploys.kind import other_keys
 from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource

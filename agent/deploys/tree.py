@@ -20,7 +20,7 @@ from agent.deploys.at_path import AtPath
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.path_kind import PathKind, refused, removal, with_diff
 from agent.deploys.items import Item, Policy, in_order, items_from_json, parents
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.deploys.owners import Owner, Owners, owner_of
 from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, open_each, work_together
 from agent.deploys.writing import remove

@@ -1,6 +1,6 @@
 """The keys of the prunable resources that a call of an operation of pyinfra's looks after.
 
-``kind_table`` has the operations that are understood. All others have no keys (shell commands, uploads of folders,
+``deploys.kind`` has the operations that are understood. All others have no keys (shell commands, uploads of folders,
 lines of files, blocks, whose markers are pyinfra's and not the agent's): they count as unowned and are never pruned.
 So do calls with a path or a name that no resource can have.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from inspect import signature
 from types import CodeType, FunctionType
 
-from agent.deploys.kind_table import NAMES, OPERATIONS, row_of
+from agent.deploys.kind import NAMES, OPERATIONS, row_of
 
 _OPERATIONS = "pyinfra.operations."
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, Outcome, Status

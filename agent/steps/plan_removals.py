@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
-from agent.deploys.kind_table import changed_since, judged, kind_named, others_at_path, removal_rank
+from agent.deploys.kind import changed_since, judged, kind_named, others_at_path, removal_rank
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.digest import JSON
 from agent.domain.layout import INVENTORIES

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agent.deploys.kind_table import units_of
+from agent.deploys.kind import units_of
 from agent.deploys.unit_state import template_of
 from agent.domain.account import Account
 from agent.domain.desired import DEPLOY_KIND, DesiredDeploy, DesiredState, Mode

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agent.deploys.kind_table import paths_of
+from agent.deploys.kind import paths_of
 from agent.domain.check import Check
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode, Resource
 from agent.domain.memory import AppliedDeploy

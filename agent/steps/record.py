@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from types import MappingProxyType
 
-from agent.deploys.kind import Looked
-from agent.deploys.kind_table import NAMES, changed_since, file_of, kind_named, other_keys, others_at_path
+from agent.deploys.kind import NAMES, Looked, changed_since, file_of, kind_named, other_keys, others_at_path
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 
 from agent.deploys import systemctl
-from agent.deploys.kind_table import judged, kind_named, removal_rank, units_of
+from agent.deploys.kind import judged, kind_named, removal_rank, units_of
 from agent.domain.desired import DesiredState
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.removal import Fate, Reloaded, Removal, RemovalFailure, Removals

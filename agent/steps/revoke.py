@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.deploys.kind import Kind
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import Kind, kind_named
 from agent.domain.account import Account
 from agent.domain.plan import HoldKind
 from agent.domain.removal import Removal

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.check import CheckResult
 from agent.domain.desired import DesiredState
 from agent.domain.health import Health

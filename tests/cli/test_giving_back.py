@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.giving_back import complaints, counts, give_back, give_back_one, plan_uninstall, stays
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.ownership import unseen
 from agent.domain.removal import Fate
 from agent.errors import DeployError

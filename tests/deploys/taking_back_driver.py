@@ -2,7 +2,7 @@
 
 import base64
 
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import HostwrightError
 

@@ -11,8 +11,7 @@ import pytest
 import agent
 from agent.deploys.containers.quadlet_text import FOLDER as QUADLETS
 from agent.deploys.cron.host import path_of
-from agent.deploys.kind import Kind
-from agent.deploys.kind_table import NAMES, kind_named, other_keys, paths_of
+from agent.deploys.kind import NAMES, Kind, kind_named, other_keys, paths_of
 from agent.deploys.unit_state import UNIT_FOLDER
 from tests.stories.life_cycles import ROWS
 
@@ -25,7 +24,7 @@ def test_every_kind_says_how_it_is_removed(name: str) -> None:
 
 
 AGENT = Path(agent.__file__).parent
-TABLE = AGENT / "deploys/kind_table.py"
+TABLE = AGENT / "deploys/kind.py"
 
 KNOWN = {
     (

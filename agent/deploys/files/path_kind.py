@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
-from agent.deploys import kind_table
 from agent.deploys.at_path import AtPath, Attributes
 from agent.deploys.files.diff import unified
 from agent.deploys.items import Item, Policy
-from agent.deploys.kind import Kind, Looked, ResourceState, reason_of, state_before
+from agent.deploys.kind import Kind, Looked, ResourceState, kind_named, reason_of, state_before
 from agent.deploys.owners import Owner, names
 from agent.deploys.place import OpenPlace, Place, Work, Works, look_each, place_of
 from agent.deploys.writing import forget_backup, remove
@@ -278,6 +277,6 @@ def _put_back(at: OpenPlace, before: ResourceState, image: bytes | None) -> None
     if kind == "nothing":
         remove(at.parent, at.name, backup=False, batch=at.batch)
     elif kind in _TYPES.values():
-        cast("Whole", kind_table.kind_named(f"{kind}")).put_back(at, before, image)
+        cast("Whole", kind_named(f"{kind}")).put_back(at, before, image)
     else:
         raise DeployError(f"{at.path}: what was there was not kept: it was a {kind}")

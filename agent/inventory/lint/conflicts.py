@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.deploys.files.spec import PRIVATE_FILE
 from agent.deploys.items import Item
-from agent.deploys.kind_table import PathShape, row_of
+from agent.deploys.kind import PathShape, row_of
 from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
 from agent.domain.fault import Fault

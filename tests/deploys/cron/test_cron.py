@@ -48,7 +48,7 @@ def test_a_user_who_does_not_exist_is_named_and_keeps_no_other_job_away(host: De
 
 LEDGER = """
 import json, pathlib
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
 kind = kind_named("cron")
 seen = kind.look("gone")

@@ -13,8 +13,7 @@ from typing import cast
 import pytest
 
 from agent.deploys.edits import BlockEdit
-from agent.deploys.kind import Kind
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import Kind, kind_named
 from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError
 from agent.system.safe_open import UnsafePath

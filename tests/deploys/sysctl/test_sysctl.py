@@ -67,7 +67,7 @@ def test_one_that_a_later_file_undoes_fails_and_says_where(deploys: Deploys) -> 
 
 
 REMOVE = f"""
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
 kind = kind_named("sysctl")
 entry = LedgerEntry("sysctl:{FORWARD}", "sysctl", 0, Origin.CREATED, left=kind.look("{FORWARD}").state)

@@ -130,7 +130,7 @@ def test_a_wheel_with_another_hash_is_refused(deploys: Deploys) -> None:
 
 REMOVED = """
 import json, sys
-from agent.deploys.kind_table import kind_named
+from agent.deploys.kind import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
 kind = kind_named("tool")
 seen = kind.look(sys.argv[1])
