@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any
 
-from agent.deploys import catalogue
+from agent.deploys.spec import spec_class
 from agent.domain import codec
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.digest import JSON, digest_of
@@ -223,7 +223,7 @@ def _wanted(deploy: DesiredDeploy | None) -> Mapping[str, Mapping[str, JSON]]:
     """The properties of each resource of a built-in, by key; empty for a deploy file, which tells them when it runs."""
     if deploy is None or not deploy.built_in:
         return {}
-    told = catalogue.spec_class(deploy.kind).properties(deploy.arguments)
+    told = spec_class(deploy.kind).properties(deploy.arguments)
     return {resource.key: told.get(resource.key, {"digest": resource.digest[:12]}) for resource in deploy.resources}
 
 

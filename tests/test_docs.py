@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from agent.cli.main import cli
 from agent.cli.table import load_command
-from agent.deploys import catalogue
 from agent.deploys.kind import NAMES
+from agent.deploys.spec import kinds
 from agent.deploys.written import descriptions
 from agent.domain.event import EventKind
 from agent.domain.ownership import Standing
@@ -164,7 +164,7 @@ def test_every_field_of_a_deploy_says_what_it_means(model: type[BaseModel]) -> N
     assert descriptions(model).keys() == model.model_fields.keys()
 
 
-@pytest.mark.parametrize("kind", catalogue.kinds())
+@pytest.mark.parametrize("kind", kinds())
 def test_every_built_in_has_a_section_with_an_example(kind: str) -> None:
     section = CONFIGURATION.read_text().partition(f"\n### {kind}\n")[2].partition("\n### ")[0]
     assert "```yaml site" in section

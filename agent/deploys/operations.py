@@ -25,10 +25,9 @@ from pyinfra.api.util import get_template
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_host, ctx_state
 
-from agent.deploys.catalogue import kinds, spec_class
 from agent.deploys.correct import correct
 from agent.deploys.correction import host_side
-from agent.deploys.spec import Concrete
+from agent.deploys.spec import Concrete, kinds, spec_class
 from agent.domain import codec
 from agent.domain.fault import Mistake
 from agent.domain.pins import Pins, RepositoryPin, ToolPin

@@ -1,8 +1,10 @@
-"""The base of the specs of built-in deploys, without pyinfra.
+"""The base of the specs of built-in deploys, and the way to each of them. No pyinfra in here.
 
 A deploy is a folder: ``spec.py`` turns what an inventory may write into concrete arguments and resources; ``host.py``
 turns those arguments into corrections of a host (``correction.HostSide``). The spec runs wherever inventories are read
 (an administrator's laptop, CI); the corrections run only in the engine child on the host.
+
+A spec is called ``<Kind>Spec`` and imported when first asked for, so that listing the kinds costs nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -270,3 +275,30 @@ def overlaid(earlier: M, later: M) -> M:
         elif isinstance(value, Mapping):
             said[name] = {**getattr(earlier, name), **value}
     return earlier.model_copy(update=said)
+
+
+_SPECS: dict[str, type[Spec]] = {}
+"""Specs that are loaded or registered, by kind."""
+
+
+@cache
+def _built_in() -> frozenset[str]:
+    return frozenset(file.parent.name for file in Path(__file__).parent.glob("*/spec.py"))
+
+
+def kinds() -> tuple[str, ...]:
+    """All kinds, sorted: the folders beside this module that have a spec, and what is registered."""
+    return tuple(sorted({*_built_in(), *_SPECS}))
+
+
+def spec_class(kind: str) -> type[Spec]:
+    """The Spec of ``kind``. Raises KeyError where there is no such kind."""
+    if kind in _built_in() and kind not in _SPECS:
+        module = import_module(f"agent.deploys.{kind}.spec")
+        _SPECS[kind] = cast("type[Spec]", getattr(module, f"{kind.capitalize()}Spec"))
+    return _SPECS[kind]
+
+
+def register(spec: type[Spec]) -> None:
+    """Add a further kind, ``spec.kind``, in place of any of that name."""
+    _SPECS[spec.kind] = spec

@@ -13,8 +13,7 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from agent.checks.spec import CheckSpec, check_of, model_of
-from agent.deploys import catalogue
-from agent.deploys.spec import Spec
+from agent.deploys.spec import Spec, spec_class
 from agent.domain.check import Check
 from agent.domain.fault import KeyPath, Mistake
 from agent.inventory import validation
@@ -26,7 +25,7 @@ from agent.system.yaml import List, Node, Value, plain
 
 def read_spec(mention: Mention, arguments: Value, complaints: Complaints) -> Spec:
     """``arguments`` as the spec of the deploy's kind. Raises Complained."""
-    model = catalogue.spec_class(mention.kind)
+    model = spec_class(mention.kind)
     try:
         return model.model_validate(model.from_short({} if arguments is None else _keyed(arguments)))
     except ValidationError as error:

@@ -9,8 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from agent.checks.spec import KINDS as CHECKS
-from agent.deploys import catalogue
-from agent.deploys.spec import Spec
+from agent.deploys.spec import Spec, kinds, spec_class
 from agent.domain.pins import TOOL_NAME
 from agent.domain.policy import PolicyInput
 from agent.domain.report import Report
@@ -79,7 +78,7 @@ def _tools() -> Schema:
 
 
 def _site() -> Schema:
-    specs = {kind: catalogue.spec_class(kind) for kind in catalogue.kinds()}
+    specs = {kind: spec_class(kind) for kind in kinds()}
     references, definitions = _defined((*specs.values(), *CHECKS.values()))
     short = {kind: {"anyOf": [references[spec], *_other_short_forms(spec)]} for kind, spec in specs.items()}
     checks = {"type": "array", "items": {"anyOf": [*(references[check] for check in CHECKS.values()), _TEMPLATE]}}

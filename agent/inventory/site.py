@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.deploys import catalogue
-from agent.deploys.spec import Spec
+from agent.deploys.spec import Spec, kinds
 from agent.domain.address import SCHEME, Address
 from agent.domain.check import Check
 from agent.domain.desired import DEPLOY_KIND, Looking, Mode
@@ -78,7 +77,7 @@ _DEPLOY = "begin each deploy with a dash and its kind: `- packages: [git]`"
 def _unknown_beside(key: Key) -> tuple[str, str]:
     if key == "when":
         return "a deploy has no condition", "name the hosts in the pattern of a play, or use {% if %} in a template"
-    return f'"{key}" is neither a deploy nor a key of one', nearest(str(key), catalogue.kinds(), otherwise=_DEPLOY)
+    return f'"{key}" is neither a deploy nor a key of one', nearest(str(key), kinds(), otherwise=_DEPLOY)
 
 
 def read_site(source: Source, inventory: Inventory, complaints: Complaints) -> tuple[Play, ...]:
@@ -168,12 +167,12 @@ class _Reader:
         return self._short(keys[0], node.values[keys[0]], node.keys[keys[0]], path)
 
     def _not_one(self, node: Map, keys: list[Key], path: KeyPath) -> None:
-        if len(keys) > 1 and keys[0] in catalogue.kinds() and _is_null(node.values[keys[0]]):
+        if len(keys) > 1 and keys[0] in kinds() and _is_null(node.values[keys[0]]):
             remedy = f"indent what belongs to {keys[0]} further than {keys[0]} itself"
             self._add(node.keys[keys[1]], (*path, str(keys[1])), f'"{keys[1]}" stands beside "{keys[0]}"', remedy)
         else:
-            second = next((key for key in keys[1:] if key in catalogue.kinds()), keys[1] if keys[1:] else None)
-            if second in catalogue.kinds():
+            second = next((key for key in keys[1:] if key in kinds()), keys[1] if keys[1:] else None)
+            if second in kinds():
                 problem = f'"{second}" stands in the same item as "{keys[0]}"'
                 self._add(node.keys[second], path, problem, "begin each deploy with a dash of its own")
             elif second is not None:
@@ -312,7 +311,7 @@ class _Reader:
 
 def _built_in(kind: Key) -> str:
     """``kind`` if there is such a deploy. Raises Mistake."""
-    known = catalogue.kinds()
+    known = kinds()
     if kind not in known:
         remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
         raise Mistake(f'there is no deploy "{kind}"', OF_PLAYBOOKS.get(str(kind), ("", remedy))[1])

@@ -134,9 +134,9 @@ def policy_input(
 
 
 def _deploy(deploy: DesiredDeploy) -> PolicyDeploy:
-    from agent.deploys import catalogue  # pydantic takes longer to load than a cycle without news
+    from agent.deploys.spec import spec_class  # pydantic takes longer to load than a cycle without news
 
-    wanted = catalogue.spec_class(deploy.kind).properties(deploy.arguments) if deploy.built_in else {}
+    wanted = spec_class(deploy.kind).properties(deploy.arguments) if deploy.built_in else {}
     resources = [
         PolicyResource(
             key=resource.key,

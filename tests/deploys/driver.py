@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from agent.deploys.catalogue import spec_class
+from agent.deploys.spec import spec_class
 from agent.domain import codec
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.pins import Pins, ToolPin

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from agent.checks.spec import KINDS, CheckSpec
 from agent.cli.table import SECTIONS, load_command
-from agent.deploys import catalogue, operations
+from agent.deploys import operations
 from agent.deploys.command.spec import CommandEntry
 from agent.deploys.containers.spec import QuadletEntry
 from agent.deploys.cron.spec import CronJob
@@ -29,6 +29,7 @@ from agent.deploys.hosts.spec import HostsEntry
 from agent.deploys.kind import NAMES, OPERATIONS, row_of
 from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import UnitEntry
+from agent.deploys.spec import kinds, spec_class
 from agent.deploys.sysctl.spec import Setting
 from agent.deploys.users.spec import AccountEntry, GroupEntry
 from agent.deploys.written import descriptions
@@ -189,7 +190,7 @@ def kinds_of_resources() -> str:
 
 def operations_of_ours() -> str:
     """One row for each built-in deploy that a deploy file can import."""
-    names = (kind for kind in catalogue.kinds() if hasattr(operations, kind))
+    names = (kind for kind in kinds() if hasattr(operations, kind))
     return _table("operation | takes", ([f"`{name}`", f"[what the inventory says](#{name})"] for name in names))
 
 
@@ -300,7 +301,7 @@ def _options(command: click.Command) -> Iterator[str]:
 
 
 MODELS: dict[str, type[BaseModel]] = {
-    **{kind: catalogue.spec_class(kind) for kind in catalogue.kinds()},  # of some, rather one of its entries:
+    **{kind: spec_class(kind) for kind in kinds()},  # of some, rather one of its entries:
     "packages repository": Repository,
     "files": FileEntry,
     "files line": LineEntry,

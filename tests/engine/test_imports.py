@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.catalogue import kinds, spec_class
+from agent.deploys.spec import kinds, spec_class
 from agent.engine.client import Engine
 from tests.deploys.commit import Commit
 from tests.engine.conftest import TIMEOUT_S, Bench

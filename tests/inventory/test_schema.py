@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
 from agent.checks.spec import KINDS as CHECKS
-from agent.deploys import catalogue
+from agent.deploys.spec import kinds, spec_class
 from agent.errors import UsageError
 from agent.inventory.fleet import Fleet
 from agent.inventory.lock import LockFile
@@ -182,9 +182,9 @@ def disagreements(
     return found
 
 
-@pytest.mark.parametrize("kind", catalogue.kinds())
+@pytest.mark.parametrize("kind", kinds())
 def test_schema_and_reader_agree_on_a_built_in_however_it_is_spoilt(kind: str) -> None:
-    model = catalogue.spec_class(kind)
+    model = spec_class(kind)
     validator = Draft202012Validator(schema("site"))
 
     def judged() -> Iterator[tuple[Any, set[str]]]:

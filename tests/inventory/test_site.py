@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import pytest
 from pydantic import BaseModel, Field
 
-from agent.deploys import catalogue
+from agent.deploys import spec
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Looking, Mode, OnRemove
 from agent.errors import InventoryError
@@ -52,8 +52,8 @@ class NotesSpec(Spec):
 
 @pytest.fixture(autouse=True)
 def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(catalogue, "_SPECS", dict(catalogue._SPECS))
-    catalogue.register(NotesSpec)
+    monkeypatch.setattr(spec, "_SPECS", dict(spec._SPECS))
+    spec.register(NotesSpec)
     return
 
 
