@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
-from agent.deploys.values import Number
-from agent.deploys.written import Written
+from agent.deploys.written import Number, Written
 from agent.domain.check import Check
 from agent.domain.digest import JSON
 from agent.domain.duration import DURATION, seconds

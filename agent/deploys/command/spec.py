@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources
-from agent.deploys.values import AbsolutePath, Duration, UserName, Variable, Word, checked
+from agent.deploys.written import AbsolutePath, Duration, UserName, Variable, Word, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.duration import seconds

@@ -24,7 +24,7 @@ from pydantic import Field, field_validator
 from agent.deploys.containers.quadlet_text import FOLDER, escaped, file_name, quoted, service_of
 from agent.deploys.items import Item, concrete_items, parents
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, same_resources, text_of
-from agent.deploys.values import NO_NUL, Variable, checked
+from agent.deploys.written import NO_NUL, Variable, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake

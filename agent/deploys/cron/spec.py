@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, field_validator
 from agent.deploys.cron.host import path_of
 from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, same_resources
-from agent.deploys.values import Number, UserName, Variable, checked
+from agent.deploys.written import Number, UserName, Variable, checked
 from agent.domain.fault import Mistake
 
 SCHEDULE_NAMES = ("@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")

@@ -19,8 +19,7 @@ from agent.deploys.dotfiles.layer import FOLDER, Laid, Layer, Ways
 from agent.deploys.dotfiles.overlay import Home, overlaid
 from agent.deploys.items import Item, Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
-from agent.deploys.values import AccountName, Quoted
-from agent.deploys.written import Written
+from agent.deploys.written import AccountName, Quoted, Written
 from agent.domain.address import Address
 from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake

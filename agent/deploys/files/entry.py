@@ -13,8 +13,7 @@ from agent.deploys.edits import REPLACING
 from agent.deploys.items import Item
 from agent.deploys.spec import NamedEntry
 from agent.deploys.validating import PLACEHOLDER
-from agent.deploys.values import AccountName, Quoted
-from agent.deploys.written import Written
+from agent.deploys.written import AccountName, Quoted, Written
 from agent.domain.fault import Mistake
 from agent.domain.near import near
 from agent.system.attributes import CAPABILITIES

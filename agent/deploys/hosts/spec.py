@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from agent.deploys.hosts.line import canonical
 from agent.deploys.items import Item, concrete_items
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name
-from agent.deploys.values import checked
+from agent.deploys.written import checked
 from agent.domain.fault import Mistake
 
 PATH = "/etc/hosts"

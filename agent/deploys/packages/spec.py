@@ -21,7 +21,7 @@ from pydantic import Field, field_validator, model_validator
 from agent.deploys.items import FILE_MODE, Item, concrete_items, parents
 from agent.deploys.packages.repository import Repository, RepositoryName
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec, overlaid
-from agent.deploys.values import Duration, checked
+from agent.deploys.written import Duration, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.duration import seconds

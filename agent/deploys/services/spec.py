@@ -24,7 +24,7 @@ from pydantic import Field, field_validator
 from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name, by_full_name, text_of
 from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
-from agent.deploys.values import AbsolutePath, checked
+from agent.deploys.written import AbsolutePath, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake

@@ -21,7 +21,7 @@ from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.ssh.reading import DROP_IN, FOLDER, UNITS
-from agent.deploys.values import checked
+from agent.deploys.written import checked
 from agent.domain.fault import Mistake
 
 KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"

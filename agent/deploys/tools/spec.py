@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import field_validator
 
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
-from agent.deploys.values import checked
+from agent.deploys.written import checked
 from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of

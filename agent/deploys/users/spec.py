@@ -22,7 +22,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 from agent.deploys.public_keys import complaint
 from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name
 from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
-from agent.deploys.values import Number, checked
+from agent.deploys.written import Number, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
