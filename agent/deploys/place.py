@@ -15,10 +15,9 @@ from itertools import groupby
 from typing import Self
 
 from agent.deploys.as_user import LocalUser, UserWorker
-from agent.deploys.at_path import AtPath, look
+from agent.deploys.at_path import AtPath, look, owner_names
 from agent.deploys.batch import WriteBatch
 from agent.deploys.items import parents
-from agent.deploys.owners import names
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system import obstacle
@@ -326,6 +325,6 @@ def _whose(start: int, path: str) -> str:
         with suppress(OSError):
             status = os.stat(above, dir_fd=start, follow_symlinks=False)
             if status.st_uid != os.geteuid():
-                owner, me = names(status.st_uid, status.st_gid), names(os.geteuid(), os.getegid())
+                owner, me = owner_names(status.st_uid, status.st_gid), owner_names(os.geteuid(), os.getegid())
                 return f"{above} belongs to {owner}: give it to {me}, or move it away"
     return ""

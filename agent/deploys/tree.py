@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys import questions as about
-from agent.deploys.at_path import AtPath
+from agent.deploys.at_path import AtPath, Owner, Owners, owner_of
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.path_kind import PathKind, refused, removal, with_diff
 from agent.deploys.items import Item, Policy, in_order, items_from_json, parents
 from agent.deploys.kind import kind_named
-from agent.deploys.owners import Owner, Owners, owner_of
 from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, open_each, work_together
 from agent.deploys.writing import remove
 from agent.domain.digest import JSON

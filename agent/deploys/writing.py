@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from agent.deploys.at_path import AtPath, Attributes, leads_into, look, names, readable
+from agent.deploys.at_path import AtPath, Attributes, entries, leads_into, look, readable
 from agent.deploys.batch import NewFile, WriteBatch
 from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
@@ -178,7 +178,7 @@ def remove_links(parent: int, name: str, place: str) -> None:
     """Remove all links into ``place`` from a folder that ``contains_only_links``, and its folders. Raises OSError if
     one of these holds something else by now."""
     with readable(parent, name) as folder:
-        for inner in names(folder):
+        for inner in entries(folder):
             found = look(folder, inner, read=False)
             if found.type == stat.S_IFDIR:
                 remove_links(folder, inner, place)
@@ -231,7 +231,7 @@ def _tidy(parent: int, batch: WriteBatch) -> str:
     thing that cannot be removed (a folder that holds something, a mount) is not ours and in nobody's way: the returned
     text names it."""
     strangers = []
-    for name in names(parent) if batch.comes_first(parent) else ():
+    for name in entries(parent) if batch.comes_first(parent) else ():
         if _TEMPORARY.fullmatch(name):
             try:
                 _unlink(parent, name)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from agent.deploys.owners import names
+from agent.deploys.at_path import owner_names
 from agent.domain.account import Account
 from agent.domain.plan import Cause
 from agent.domain.text import SECOND, moment, printable
@@ -65,7 +65,7 @@ def _seen(subject: str, answer: str) -> str:
     with suppress(ValueError, IndexError, OverflowError):
         changed, written, _, _, _, uid, gid = (int(field, 8 if at == 4 else 10) for at, field in enumerate(fields[:7]))
         when = f"changed {moment(changed // 10**9, SECOND)}, content of {moment(written // 10**9, SECOND)}"
-        return f"{subject}: {when}, belongs to {names(uid, gid)}"
+        return f"{subject}: {when}, belongs to {owner_names(uid, gid)}"
     return f"{subject}: is another way"
 
 

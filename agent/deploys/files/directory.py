@@ -6,11 +6,10 @@ import os
 import stat
 from contextlib import suppress
 
-from agent.deploys.at_path import AtPath, leads_into
+from agent.deploys.at_path import AtPath, Owner, leads_into
 from agent.deploys.files.path_kind import Whole, attributes_of, giving, in_the_way
 from agent.deploys.items import FOLDER_MODE, Item
 from agent.deploys.kind import ResourceState
-from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace
 from agent.deploys.writing import put_folder, set_attributes
 from agent.domain.plan import WantedChange

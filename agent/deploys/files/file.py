@@ -8,7 +8,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.deploys.at_path import CONTENT_LIMIT, AtPath
+from agent.deploys.at_path import CONTENT_LIMIT, AtPath, Owner
 from agent.deploys.files.path_kind import (
     Whole,
     attributes_of,
@@ -19,7 +19,6 @@ from agent.deploys.files.path_kind import (
 )
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.kind import ResourceState
-from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace
 from agent.deploys.validating import approval
 from agent.deploys.writing import put_file, set_attributes

@@ -6,11 +6,10 @@ import posixpath
 import stat
 from dataclasses import replace
 
-from agent.deploys.at_path import AtPath, Attributes, contains_only_links
+from agent.deploys.at_path import AtPath, Attributes, Owner, contains_only_links
 from agent.deploys.files.path_kind import Whole, in_the_way, is_private, work_at
 from agent.deploys.items import STABLE, Item
 from agent.deploys.kind import ResourceState
-from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace, place_of
 from agent.deploys.writing import put_file, put_link, remove_links
 from agent.domain.ownership import LedgerEntry

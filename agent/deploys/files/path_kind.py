@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
-from agent.deploys.at_path import AtPath, Attributes
+from agent.deploys.at_path import AtPath, Attributes, Owner, owner_names
 from agent.deploys.files.diff import unified
 from agent.deploys.items import Item, Policy
 from agent.deploys.kind import Kind, Looked, ResourceState, kind_named, reason_of, state_before
-from agent.deploys.owners import Owner, names
 from agent.deploys.place import OpenPlace, Place, Work, Works, look_each, place_of
 from agent.deploys.writing import forget_backup, remove
 from agent.domain.digest import JSON
@@ -106,7 +105,7 @@ class Whole(PathKind):
             changes.append(f"set mode {self.wanted_mode(item):04o} (was {found.mode:04o})")
         has = (found.status.st_uid, found.status.st_gid)
         if has != (owner.uid, owner.gid):
-            changes.append(f"set owner {owner} (was {names(*has)})")
+            changes.append(f"set owner {owner} (was {owner_names(*has)})")
         if found.giving or item.capabilities:
             changes += _giving_changes(found.giving, giving(item, found))
         return changes
