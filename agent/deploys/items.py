@@ -24,6 +24,9 @@ STABLE = ".local/share/hostwright"
 """The folder in a home for the copies that links lead to. It is the same for every commit, so that programs may
 remember it."""
 
+VALIDATED = "%s"
+"""The word in the arguments of a program that stands for the path of the new file that it is to judge."""
+
 _NAMELESS = frozenset(("", ".", ".."))
 """Parts of a path that name nothing in their folder."""
 
@@ -83,7 +86,7 @@ class Item:
     group may read the file."""
     policy: Policy = Policy.OVERWRITE
     validate: tuple[str, ...] = ()
-    """A program with its arguments that is asked if it takes the new content (``validating.PLACEHOLDER``)."""
+    """A program with its arguments that is asked if it takes the new content (VALIDATED)."""
     backup: bool = False
     links_into: str | None = None
     """A folder of the home. Links that lead into it are the agent's own: a directory may replace such a link, and a

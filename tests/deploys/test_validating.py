@@ -78,7 +78,7 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_program_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.deploys.validating.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("agent.deploys.files.file._TIMEOUT_S", 0.2)
     assert "not done after" in refusal(judged(file(tmp_path / "conf"), "sh", "-c", "sleep 60", "%s")).message
 
 

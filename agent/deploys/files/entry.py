@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from agent.deploys.edits import REPLACING
-from agent.deploys.items import Item
+from agent.deploys.items import VALIDATED, Item
 from agent.deploys.spec import NamedEntry
-from agent.deploys.validating import PLACEHOLDER
 from agent.deploys.written import AccountName, Quoted, Written
 from agent.domain.fault import Mistake
 from agent.domain.near import near
@@ -201,8 +200,8 @@ class FileEntry(NamedEntry):
                 raise Mistake("there is no program", example)
             if not all(isinstance(word, str) and word and "\0" not in word for word in program):
                 raise Mistake("each of its words has to be a text", f"{example}, numbers in quotes")
-            if not any(PLACEHOLDER in word for word in program[1:]):
-                raise Mistake(f"no argument says where the new content is: {PLACEHOLDER} is missing", example)
+            if not any(VALIDATED in word for word in program[1:]):
+                raise Mistake(f"no argument says where the new content is: {VALIDATED} is missing", example)
         return program
 
     @model_validator(mode="after")

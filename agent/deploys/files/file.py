@@ -1,11 +1,13 @@
-"""A file, whole: ``file:/etc/motd``."""
+"""A file, whole: ``file:/etc/motd``; and a program asked if it would take a new file before that replaces the old."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.deploys.at_path import CONTENT_LIMIT, AtPath, Owner
@@ -17,10 +19,10 @@ from agent.deploys.files.path_kind import (
     is_private,
     state_of,
 )
-from agent.deploys.items import FILE_MODE, Item
+from agent.deploys.items import FILE_MODE, VALIDATED, Item
 from agent.deploys.kind import ResourceState
 from agent.deploys.place import OpenPlace
-from agent.deploys.validating import approval
+from agent.deploys.telling import reason
 from agent.deploys.writing import put_file, set_attributes
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import WantedChange
@@ -28,10 +30,15 @@ from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
+from agent.system.process import run
 from agent.system.safe_open import UnsafePath
 
 _LETS_IN = re.compile(r"/etc/sudoers\.d/.+|/etc/ssh/authorized_keys.*|.*/\.ssh/authorized_keys2?")
 """Files by which somebody may log in, or become root (sudoers(5), sshd_config(5))."""
+
+_TIMEOUT_S = 30.0
+"""For the program that judges a new file (``Item.validate``)."""
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class File(Whole):
@@ -122,3 +129,43 @@ def _is_ours_alone(found: AtPath) -> bool:
     to get it), and this process has the right to."""
     assert found.status is not None
     return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)
+
+
+def approval(at: OpenPlace, item: Item, mode: int) -> Callable[[str], None] | None:
+    """The function that asks the program of ``item`` about a new file, by its temporary name in the same folder, and
+    raises DeployError if the program refuses it. ``mode``: the mode that the file is to have. None if the item names no
+    program."""
+    if not item.validate:
+        return None
+    target = posixpath.join(at.base.path, at.path.lstrip("/"))
+    return partial(_require_valid, item.validate, target, not mode & stat.S_IROTH)
+
+
+def _require_valid(argv: Sequence[str], target: str, private: bool, temporary: str) -> None:
+    """Raise DeployError if the program ``argv`` does not take the file ``temporary``, which is to become the ``target``
+    beside it. The program runs without a shell, for _TIMEOUT_S at most. Its output about a ``private`` file is not
+    repeated: it may quote the file."""
+    new = posixpath.join(posixpath.dirname(target), temporary)
+    asked = [word.replace(VALIDATED, new) for word in argv]
+    by_hand = " ".join(word.replace(VALIDATED, target) for word in argv)
+    try:
+        done = run(asked, timeout_s=_TIMEOUT_S, env=_ENVIRONMENT)
+    except OSError as error:
+        raise DeployError(
+            f"{target}: {argv[0]}, which `validate` names, cannot be run: {error.strerror or error}",
+            hint="install it in a deploy before this one, or leave `validate` out",
+            kind=ProblemKind.NO_VALIDATOR,
+        ) from error
+    if done.ok:
+        return
+    if done.timed_out:
+        why = f"not done after {_TIMEOUT_S:.0f} s"
+    elif private:
+        why = f"exit status {done.code}; what it says is not repeated, for others may not read the file"
+    else:
+        why = reason(done).replace(new, target)
+    raise DeployError(
+        f"{target}: {argv[0]} refuses the new content: {why}",
+        hint=f"what was there stands; once it is corrected, `{by_hand}` says nothing against it",
+        kind=ProblemKind.NOT_VALID,
+    )

@@ -15,11 +15,11 @@ from typing import cast
 
 from agent.deploys.at_path import AtPath, Owner
 from agent.deploys.edits import REPLACING, BlockEdit, Edit, LineEdit, contains_marker, split
+from agent.deploys.files.file import approval
 from agent.deploys.files.path_kind import PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
 from agent.deploys.kind import ResourceState, state_before
 from agent.deploys.place import OpenPlace, Place, place_of
-from agent.deploys.validating import approval
 from agent.deploys.writing import forget_backup, put_file
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
