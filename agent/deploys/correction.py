@@ -1,5 +1,5 @@
-"""One change of one resource: what differs, and the function that makes it as wanted; and the deploys that find such
-changes. No pyinfra in here."""
+"""One change of one resource: what differs, in words and as a diff, and the function that makes it as wanted; and the
+deploys that find such changes. No pyinfra in here."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from agent.deploys.at_path import CONTENT_LIMIT
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
 from agent.errors import DeployError, HostwrightError
+
+DIFF_LIMIT = 64 * 1024
+"""The most characters of a diff that are kept. Who needs more of it looks at the files."""
+
+TEXT_LIMIT = 256 * 1024
+"""The most bytes of a text that is compared line by line. For more, comparing takes long, and nobody reads the
+result."""
 
 
 class Correction:
@@ -115,3 +123,46 @@ def as_deploy_error(error: DeployError | OSError) -> DeployError:
 
 def _refuse(error: DeployError) -> None:
     raise error
+
+
+def unified(path: str, before: bytes | None, after: bytes, *, around: int = 3) -> str:
+    """A unified diff of at most about ``DIFF_LIMIT`` characters; only the sizes if either content is no text, or above
+    ``TEXT_LIMIT``. ``before`` is None if it was too large to be read. ``around``: the number of unchanged lines
+    shown."""
+    if before is None:
+        return f"more than {CONTENT_LIMIT} → {len(after)} bytes\n"
+    old, new = _lines(before), _lines(after)
+    if old is None or new is None:
+        return f"binary, {len(before)} → {len(after)} bytes\n"
+    if max(len(before), len(after)) > TEXT_LIMIT:
+        return f"text, {len(before)} → {len(after)} bytes\n"
+    text = ""
+    for line in _compared(old, new, f"{path} (found)", f"{path} (wanted)", around):
+        text += line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        if len(text) > DIFF_LIMIT:
+            return f"{text[:DIFF_LIMIT]}\n… (cut at {DIFF_LIMIT} characters)\n"
+    return text
+
+
+def _compared(old: list[str], new: list[str], found: str, wanted: str, around: int) -> Iterable[str]:
+    """``difflib.unified_diff``. If one side is empty, as with each new file, there is no search for common lines: that
+    takes 0.09 ms for 1,000 lines."""
+    if bool(old) == bool(new):
+        import difflib  # 1 ms, which a host in sync does not need
+
+        return difflib.unified_diff(old, new, found, wanted, n=around)
+    sign, sides = ("-", f"-{_range(old)} +0,0") if old else ("+", f"-0,0 +{_range(new)}")
+    return [f"--- {found}\n", f"+++ {wanted}\n", f"@@ {sides} @@\n", *(f"{sign}{line}" for line in old or new)]
+
+
+def _range(lines: list[str]) -> str:
+    return "1" if len(lines) == 1 else f"1,{len(lines)}"
+
+
+def _lines(content: bytes) -> list[str] | None:
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode().splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return None

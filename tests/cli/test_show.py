@@ -8,7 +8,7 @@ import pytest
 
 from agent.cli.output import Output
 from agent.cli.show import DIFF_HEAD, NEW_LINES, AccountView, newest_line, plan_lines
-from agent.deploys.files.diff import unified
+from agent.deploys.correction import unified
 from agent.domain.account import Account
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from agent.deploys.at_path import AtPath, Attributes, Owner, owner_names
-from agent.deploys.files.diff import unified
+from agent.deploys.correction import unified
 from agent.deploys.items import Item, Policy
 from agent.deploys.kind import Kind, Looked, ResourceState, kind_named, reason_of, state_before
 from agent.deploys.place import OpenPlace, Place, Work, Works, look_each, place_of

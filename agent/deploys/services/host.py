@@ -10,8 +10,7 @@ from typing import cast
 
 from agent.deploys import questions as about
 from agent.deploys import systemctl
-from agent.deploys.correction import Correction, each_alone
-from agent.deploys.files.diff import unified
+from agent.deploys.correction import Correction, each_alone, unified
 from agent.deploys.items import items_from_json
 from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.services.unit_file import (

@@ -6,7 +6,7 @@ import difflib
 
 import pytest
 
-from agent.deploys.files.diff import unified
+from agent.deploys.correction import unified
 
 TEXTS = ("", "a\n", "a", "a\nb\n", "a\nb", "\n\n", "a\r\nb\r\n", "c\nb\n")
 
