@@ -13,7 +13,7 @@ import pytest
 from agent.cli.contrasts import comparison_lines, document
 from agent.contrast import InventoryAt, compare
 from agent.deploys.correction import Correction
-from agent.deploys.users import accounts, departed, memberships, sudoers
+from agent.deploys.users import accounts, records, sudoers
 from agent.deploys.users.host import corrections
 from agent.domain import codec, sealed
 from agent.domain.memory import AppliedDeploy
@@ -47,8 +47,8 @@ def wanted(desk: Desk, people: Mapping[str, object], *more: object) -> None:
 def at_host(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's files are those of ``host_files``; the agent did nothing there before."""
     monkeypatch.setattr(accounts, "read", lambda: accounts.parsed(PASSWD, GROUP, SHADOW))
-    for module in (departed, memberships, sudoers):
-        monkeypatch.setattr(module, "FOLDER", tmp_path / "nothing")
+    for module, folder in ((records, "DEPARTED"), (records, "MEMBERSHIPS"), (sudoers, "FOLDER")):
+        monkeypatch.setattr(module, folder, tmp_path / "nothing")
 
 
 def due(desk: Desk) -> Sequence[Correction]:

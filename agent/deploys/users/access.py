@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from agent.deploys.users import accounts, departed, keys, memberships, sudoers
-from agent.deploys.users.accounts import AccountFiles, Person
-from agent.deploys.users.commands import ShadowCommand, leave_group, lock
-from agent.deploys.users.ssh_folder import put_keys_aside, ssh_folder, write_keys
+from agent.deploys.users import accounts, records, sudoers
+from agent.deploys.users.accounts import AccountFiles, Person, ShadowCommand, leave_group, lock
+from agent.deploys.users.ssh_folder import put_keys_aside, ssh_folder, updated_keys, write_keys
 from agent.errors import DeployError
 from agent.system.files import read_bounded
 from agent.system.safe_open import UnsafePath
@@ -32,14 +31,14 @@ def has_access(found: AccountFiles, name: str, *, leaves: bool) -> bool:
     person = found.people.get(name)
     if person is None or person.uid == 0:
         return False
-    groups = found.groups_of(name) if leaves else memberships.given(name)
+    groups = found.groups_of(name) if leaves else records.given_groups(name)
     if sudoers.is_there(name) or groups or (leaves and not person.locked):
         return True
     try:
         ssh = ssh_folder(person.home)
     except (UnsafePath, OSError):
         return False  # Its keys cannot be taken away: the lock keeps them out.
-    return person.uid in ssh.lets_in if leaves else keys.updated(ssh.text, (), exclusive=False) != ssh.text
+    return person.uid in ssh.lets_in if leaves else updated_keys(ssh.text, (), exclusive=False) != ssh.text
 
 
 def revoke(name: str, *, leaves: bool) -> list[str]:
@@ -48,14 +47,14 @@ def revoke(name: str, *, leaves: bool) -> list[str]:
     found = accounts.read()
     person = found.people.get(name)
     steps: list[tuple[str, Callable[[], object]]] = [("its sudo could not be taken", lambda: sudoers.remove(name))]
-    groups = found.groups_of(name) if leaves else memberships.given(name) & found.groups_of(name)
+    groups = found.groups_of(name) if leaves else records.given_groups(name) & found.groups_of(name)
     steps += [(f"it is still in the group {group}", leave_group(name, group).run) for group in sorted(groups)]
-    steps.append(("its memberships are still remembered", lambda: memberships.remember(name, ())))
+    steps.append(("its memberships are still remembered", lambda: records.remember_groups(name, ())))
     if leaves:
         if person is None or not has_access(found, name, leaves=True):
             return []
         locking = [] if person.locked else [("it could not be locked", lock(name).run)]
-        remembering = ("what it was is not remembered", lambda: departed.remember(person))
+        remembering = ("what it was is not remembered", lambda: records.remember_account(person))
         steps = [remembering, *locking, *steps, ("its keys could not be taken", lambda: put_keys_aside(name))]
     elif person is not None:
         steps.append(("its keys could not be taken", lambda: write_keys(name, (), exclusive=False)))
@@ -78,7 +77,7 @@ def remove(name: str) -> str:
         return "it is the superuser's"
     untaken = revoke(name, leaves=True)
     with suppress(OSError):
-        departed.remember(person)  # revoke did not record an account without access
+        records.remember_account(person)  # revoke did not record an account without access
     if busy := processes(person):
         why = f"waits for {busy}"
     else:
@@ -102,7 +101,7 @@ def remove_group(name: str) -> None:
     if group.gid == 0 or holders:
         raise DeployError(f"it is the primary group of {', '.join(holders) or 'root'}")
     ShadowCommand(("groupdel", "--", name)).run()
-    departed.remember_group(name, group.gid)
+    records.remember_group(name, group.gid)
 
 
 def processes(person: Person) -> str:

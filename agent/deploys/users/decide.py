@@ -6,8 +6,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.deploys.users.accounts import AccountFiles, Person, is_system_id
-from agent.deploys.users.commands import ShadowCommand, leave_group, lock, set_password
+from agent.deploys.users.accounts import (
+    AccountFiles,
+    Person,
+    ShadowCommand,
+    is_system_id,
+    leave_group,
+    lock,
+    set_password,
+)
 from agent.deploys.users.wanted import PASSWORD_HASH, WantedAccount, WantedGroup
 from agent.errors import Consequence, DeployError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.deploys.kind import Kind, ResourceState, state_before, state_left
 from agent.deploys.users import access, accounts
-from agent.deploys.users.commands import ShadowCommand
+from agent.deploys.users.accounts import ShadowCommand
 from agent.domain.ownership import LedgerEntry, Seen
 
 

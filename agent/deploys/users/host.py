@@ -10,13 +10,12 @@ from pathlib import Path
 
 from agent.deploys import questions as about
 from agent.deploys.correction import Correction, as_deploy_error, each_alone
-from agent.deploys.users import access, accounts, departed, keys, memberships, sudoers
-from agent.deploys.users.accounts import AccountFiles, Person
-from agent.deploys.users.commands import ShadowCommand
+from agent.deploys.users import access, accounts, records, sudoers
+from agent.deploys.users.accounts import AccountFiles, Person, ShadowCommand
 from agent.deploys.users.decide import account_difference, group_difference
-from agent.deploys.users.departed import Departed
 from agent.deploys.users.numbers import Numbering, require_own_home
-from agent.deploys.users.ssh_folder import NOTHING, ssh_folder, write_keys
+from agent.deploys.users.records import Departed
+from agent.deploys.users.ssh_folder import NOTHING, count_keys, ssh_folder, updated_keys, write_keys
 from agent.deploys.users.wanted import SUDO_RULE, WantedAccount, WantedGroup, WantedUsers
 from agent.domain import codec
 from agent.domain.digest import JSON
@@ -51,9 +50,9 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
     wanted, found = codec.from_plain(arguments, WantedUsers), accounts.read()
     for file in ("passwd", "group", "shadow", "nsswitch.conf", "subuid"):
         yield from about.at(f"/etc/{file}")
-    yield from about.below(departed.FOLDER)
+    yield from about.below(records.DEPARTED)
     for name, account in wanted.accounts.items():
-        yield about.path(memberships.FOLDER / name)
+        yield about.path(records.MEMBERSHIPS / name)
         yield from about.at(sudoers.drop_in(name))
         person = found.people.get(name)
         if account.absent and person is not None:
@@ -103,7 +102,7 @@ def _account(
     if person is None:
         wanted = numbering.account(name, wanted)
     require_own_home(found, name, wanted)
-    given = memberships.given(name)
+    given = records.given_groups(name)
     difference = account_difference(found, name, wanted, groups=groups, given=given, exists=os.path.exists)
     parts = [*_return(person, wanted), *_keys(person, name, wanted), *_sudo(name, wanted)]
     parts += [_stuck(f"cannot be done: {error.message}", error) for error in difference.refusals]
@@ -113,9 +112,9 @@ def _account(
     kept = known.intersection(wanted.groups)
     actions: list[Callable[[], object]] = [
         *(part.action for part in parts if part.first),
-        *[partial(memberships.remember, name, known)] * (known != given),
+        *[partial(records.remember_groups, name, known)] * (known != given),
         *(command.run for command in difference.commands),
-        *[partial(memberships.remember, name, kept)] * (kept != known),
+        *[partial(records.remember_groups, name, kept)] * (kept != known),
         *(part.action for part in sorted(parts, key=lambda part: part.stuck) if not part.first),
     ]
     change = replace(
@@ -155,7 +154,7 @@ def _remove(name: str) -> str:
 
 def _return(person: Person | None, wanted: WantedAccount) -> Iterator[_Part]:
     """The part that lets an account in again, if the agent locked it because it had left; else nothing."""
-    before = departed.account(person.name) if person is not None else None
+    before = records.departed_account(person.name) if person is not None else None
     if person is None or before is None or wanted.locked or not person.locked or before.uid != person.uid:
         return
     yield _Part("let it in again", partial(_let_in, before, wanted))
@@ -168,7 +167,7 @@ def _let_in(before: Departed, wanted: WantedAccount) -> None:
     if not before.locked and person.password.startswith("!$"):
         options.append("--unlock")
     ShadowCommand(("usermod", *options, "--", before.name)).run()
-    departed.forget(before.name)
+    records.forget_account(before.name)
 
 
 def _keys(person: Person | None, name: str, wanted: WantedAccount) -> Iterator[_Part]:
@@ -182,9 +181,9 @@ def _keys(person: Person | None, name: str, wanted: WantedAccount) -> Iterator[_
         return
     if not required and not (person is not None and now.is_of(person.uid)):
         return
-    text = keys.updated(now.text, wanted.keys, exclusive=wanted.exclusive_keys)
+    text = updated_keys(now.text, wanted.keys, exclusive=wanted.exclusive_keys)
     if text != now.text:
-        added, removed = keys.difference(now.text, text)
+        added, removed = count_keys(now.text, text)
         counts = [f"add {added}"] * bool(added) + [f"remove {removed}"] * bool(removed)
         yield _Part(f"authorized keys: {' and '.join(counts) or 'put in order'}", write)
     elif required and person is not None and not now.proper(person.uid):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from agent.deploys.users import departed
+from agent.deploys.users import records
 from agent.deploys.users.accounts import AccountFiles, is_system_id
 from agent.deploys.users.wanted import WantedAccount, WantedGroup, WantedUsers
 from agent.errors import Consequence, DeployError
@@ -45,7 +45,7 @@ class Numbering:
     def account(self, name: str, wanted: WantedAccount) -> WantedAccount:
         """``wanted`` with a uid, if it has none: the one that the account had before it departed, if nobody has it now;
         else a new one, or None where useradd may choose. Raises DeployError where the uid owns somebody else's home."""
-        before = departed.account(name)
+        before = records.departed_account(name)
         uid = wanted.uid
         # Only accounts are asked (not groups): a group may have had the same number all along.
         if uid is None and before is not None and before.uid not in self._uids:
@@ -82,7 +82,7 @@ class Numbering:
         """The numbers that no account or group has any more. First those that own a home, with its path; then others
         that may own files anywhere (of groups, of accounts without a home). The owners of the folders in ``HOMES``
         count, whoever deleted their accounts."""
-        gone, groups = tuple(departed.accounts()), departed.group_numbers()
+        gone, groups = tuple(records.departed_accounts()), records.group_numbers()
         uids = {person.uid for person in self._found.people.values()}
         gids = {group.gid for group in self._found.groups.values()}
         others = {gid for name, gid in groups.items() if name not in self._found.groups} - gids

@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from agent.deploys.kind import Kind, ResourceState, state_before, state_left
-from agent.deploys.users import access, accounts, keys, memberships, ssh_folder, sudoers
-from agent.deploys.users.accounts import AccountFiles, names_in
-from agent.deploys.users.commands import ShadowCommand, set_password
+from agent.deploys.users import access, accounts, records, ssh_folder, sudoers
+from agent.deploys.users.accounts import AccountFiles, ShadowCommand, names_in, set_password
 from agent.deploys.users.decide import account_difference
 from agent.deploys.users.wanted import WantedAccount, day_named
 from agent.domain.digest import JSON
@@ -50,7 +49,7 @@ class User(Kind):
         image = ssh.file.content
         state["ssh_mode"] = ssh.folder.mode if ssh.folder.status is not None else None
         state["keys_mode"] = ssh.file.mode if ssh.file.status is not None else None
-        theirs = keys.updated(ssh.text, (), exclusive=False).encode(errors="surrogateescape")
+        theirs = ssh_folder.updated_keys(ssh.text, (), exclusive=False).encode(errors="surrogateescape")
         state["keys"] = hashlib.sha256(theirs).hexdigest() if image is not None else None
         return Seen(state, image)
 
@@ -68,7 +67,7 @@ class User(Kind):
         if why := access.remove(entry.name):
             raise DeployError(why)
         sudoers.remove(entry.name)
-        memberships.remember(entry.name, ())
+        records.remember_groups(entry.name, ())
 
     def left_behind(self, entry: LedgerEntry) -> str:
         home = (entry.left or {}).get("home")
@@ -102,7 +101,7 @@ class User(Kind):
         password = found.people[name].password
         if before["password"] != password and (left or {}).get("password", password) == password:
             set_password(name, f"{before['password']}").run()
-        memberships.remember(name, ())
+        records.remember_groups(name, ())
         if not before.get("sudo"):
             sudoers.remove(name)
         _give_back_keys(entry, image)

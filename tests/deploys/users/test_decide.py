@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.users.accounts import parsed
-from agent.deploys.users.commands import ShadowCommand
+from agent.deploys.users.accounts import ShadowCommand, parsed
 from agent.deploys.users.decide import UserDifference, account_difference, group_difference
 from agent.deploys.users.wanted import WantedAccount, WantedGroup
 from agent.errors import DeployError
