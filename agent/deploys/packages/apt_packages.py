@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from agent.deploys.kind import ResourceState, reason_of, state_before, state_left
-from agent.deploys.packages import apt, holds
+from agent.deploys.packages import apt, dpkg
 from agent.deploys.packages.changes import PackageChange
 from agent.deploys.packages.dpkg import Installed, Packages
 from agent.deploys.packages.package import PackageManager
@@ -86,17 +86,17 @@ class AptPackages(PackageManager):
         there = self.state(name) or {}
         if bool(before.get("auto")) != there["auto"] and (comes or ours("auto")):
             apt.mark("auto" if before.get("auto") else "manual", [name])
-        holds.disclaim([name])
+        dpkg.disclaim_holds([name])
 
     def release(self, name: str) -> None:
         """Lift the agent's own hold on a package. Where that is gone, only the record of the hold is removed: a later
         hold is somebody else's."""
-        if name not in holds.ours():
+        if name not in dpkg.our_holds():
             return
         now = self.state(name)
         if now is not None and now["held"]:
             apt.mark("unhold", [name])
-        holds.disclaim([name])
+        dpkg.disclaim_holds([name])
 
 
 class PackageRemoval(Transaction):

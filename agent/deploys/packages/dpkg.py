@@ -1,11 +1,19 @@
-"""The host's packages as dpkg knows them, read from the output of one command."""
+"""The host's packages as dpkg knows them, read from the output of one command; and a record of the packages that the
+agent itself told dpkg to hold, an empty file for each.
+
+dpkg does not say who asked for a hold. A hold that Git wanted and wants no more is lifted; an administrator's is not.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.host.paths import Paths
+from agent.system.files import make_private_folder, write_atomic
 
 _FIELDS = ["Package", "Architecture", "db:Status-Abbrev", "Version", "Provides", "Essential", "Protected", "Recommends"]
 
@@ -25,6 +33,8 @@ _CONFIGURATION = "c"
 
 _DAMAGED = "R"
 """Third letter: reinst-required. dpkg does not configure such a package, and apt takes it for installed."""
+
+HOLDS = Paths().var / "holds"
 
 _RECOMMENDED = re.compile(r"(?:^|[,|] )([a-z0-9][a-z0-9.+-]+)")
 
@@ -105,3 +115,22 @@ def status_file() -> tuple[int, int]:
     """The inode and the mtime (ns) of dpkg's database, which each run of dpkg writes anew. Raises OSError."""
     found = os.stat("/var/lib/dpkg/status")  # noqa: PTH116
     return found.st_ino, found.st_mtime_ns
+
+
+def our_holds(folder: Path = HOLDS) -> frozenset[str]:
+    """The names of the packages that the agent holds, as the inventory wrote them. Raises OSError where the record
+    cannot be read."""
+    return frozenset(file.name for file in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+def claim_holds(names: Iterable[str], folder: Path = HOLDS) -> None:
+    """Record that the agent holds these packages. Call it before they are held: one file too many is harmless, but a
+    hold without a file is never lifted."""
+    make_private_folder(folder)
+    for name in names:
+        write_atomic(folder / name, b"", mode=0o600)
+
+
+def disclaim_holds(names: Collection[str], folder: Path = HOLDS) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)

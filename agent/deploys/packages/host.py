@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.deploys import questions as about
 from agent.deploys.correction import Correction
-from agent.deploys.packages import apt, changes, holds, lists, policy
+from agent.deploys.packages import apt, changes, dpkg, lists, policy
 from agent.deploys.packages.changes import Holds, PackageChange
 from agent.deploys.packages.dpkg import Packages
 from agent.deploys.packages.other_managers import DATABASES, MANAGERS, OtherManager
@@ -50,7 +50,7 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
             yield from about.through(program)
     for file in DATABASES:
         yield from about.at(file)
-    yield about.path(holds.FOLDER)
+    yield about.path(dpkg.HOLDS)
     if shutil.which("apt-get"):
         for folder in apt.SETTINGS:
             yield from about.below(folder)
@@ -116,7 +116,7 @@ def _by_apt(wanted: _Wanted) -> list[Correction]:
     offered = apt.candidates(unclear) if (unclear := changes.unclear(packages, wanted.present)) else {}
     virtual = frozenset(name for name in unclear if not offered.get(name))
     held = {*wanted.held, *(name for name, version in wanted.present.items() if version)}
-    due = changes.changes(packages, wanted.present, wanted.absent, virtual, Holds(held, holds.ours()))
+    due = changes.changes(packages, wanted.present, wanted.absent, virtual, Holds(held, dpkg.our_holds()))
     transaction = Transaction(wanted.recommends, wanted.update_s)
     members: list[Correction] = []
     transaction.members = lambda: [change for change, member in zip(due, members, strict=True) if member.allowed]

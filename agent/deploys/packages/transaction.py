@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.deploys.packages import apt, dpkg, holds, lists
+from agent.deploys.packages import apt, dpkg, lists
 from agent.deploys.packages.changes import PackageChange
 from agent.deploys.packages.dpkg import Packages
 from agent.errors import Consequence, DeployError
@@ -95,7 +95,7 @@ class Transaction:
             self._carry_out([change for change in changes if change.install], fresh=fresh)
         finally:
             packages = _held(apt.query(), [change.name for change in changes if change.hold])
-            holds.disclaim([name for name in holds.ours() if not _is_held(packages, name)])
+            dpkg.disclaim_holds([name for name in dpkg.our_holds() if not _is_held(packages, name)])
         for change in self._left(changes):
             if not change.done(packages):
                 self.refusals[change.name] = DeployError(f"apt ended well, but did not {change.text}")
@@ -248,7 +248,7 @@ def _held(packages: Packages, names: Sequence[str]) -> Packages:
     due = [name for name in names if name in packages.by_name and not _is_held(packages, name)]
     if not due:
         return packages
-    holds.claim(due)
+    dpkg.claim_holds(due)
     apt.mark("hold", due)
     return apt.query()
 
