@@ -27,7 +27,7 @@ from agent.deploys.cron.spec import CronJob
 from agent.deploys.files.entry import BlockEntry, FileEntry, LineEntry
 from agent.deploys.hosts.spec import HostsEntry
 from agent.deploys.kind import NAMES, OPERATIONS, row_of
-from agent.deploys.packages.repository import Repository
+from agent.deploys.packages.spec import Repository
 from agent.deploys.services.spec import UnitEntry
 from agent.deploys.spec import kinds, spec_class
 from agent.deploys.sysctl.spec import Setting
