@@ -38,7 +38,7 @@ def failed_unit_told(unit: str) -> str:
 def _answers(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
     if not checks:
         return ()
-    from agent.checks.run import run_checks  # ssl and the models of checks take as long to load as all else here
+    from agent.checks.ask import run_checks  # ssl and the models of checks take as long to load as all else here
 
     return run_checks(checks)
 

@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.checks.ask import command
-from agent.checks.run import AT_ONCE
+from agent.checks.ask import AT_ONCE, command
 from agent.checks.spec import check_of, model_of
 from agent.domain.codec import to_plain
 from agent.trace.remote import Asked

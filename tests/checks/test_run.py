@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agent.checks.run import run_checks
+from agent.checks.ask import run_checks
 from agent.checks.spec import KINDS, check_of, model_of
 from agent.domain.check import CHECK_KINDS, CheckResult
 
