@@ -15,8 +15,7 @@ from agent.host.identity import Identity, decryption_key, public_lines
 from agent.inventory.complaint import ComplaintsError
 from agent.inventory.environment import Environment
 from agent.inventory.load import load
-from agent.secrets.own_keys import OwnKeys
-from agent.secrets.store import SecretStore
+from agent.secrets.store import OwnKeys, SecretStore
 from agent.secrets.unseal import Unsealer
 from agent.steps.resolve import desired_state
 from agent.system import mask

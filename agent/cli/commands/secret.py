@@ -19,8 +19,7 @@ from agent.errors import UsageError, together
 from agent.inventory.secrets import NAME, SUFFIX
 from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_vault
 from agent.secrets.editing import edited, place_in_memory
-from agent.secrets.own_keys import OwnKeys
-from agent.secrets.store import VALUE_LIMIT, SecretStore
+from agent.secrets.store import VALUE_LIMIT, OwnKeys, SecretStore
 from agent.system.document import plain
 from agent.system.folder import FolderTree
 from agent.system.mask import SHORT, SHORTEST
