@@ -32,10 +32,10 @@ _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<p
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Duration = Annotated[
+Seconds = Annotated[
     int, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
 ]
-Text = Annotated[str, Field(min_length=1, max_length=1000)]
+ShortText = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 def _address(where: str) -> str:
@@ -56,7 +56,7 @@ class CheckSpec(Written):
 
     name: Annotated[str, Field(max_length=100)] = ""
     """what it is called in reports; else the kind and target"""
-    timeout: Annotated[Duration, Field(ge=1, le=LONGEST_S)] = 5
+    timeout: Annotated[Seconds, Field(ge=1, le=LONGEST_S)] = 5
     """no answer after this long is a failure"""
 
     @property
@@ -69,10 +69,10 @@ class HttpCheck(CheckSpec):
     """One request to a URL, by no proxy; redirects are an answer like any other."""
 
     kind = "http"
-    http: Text
+    http: ShortText
     status: Number | tuple[Number, ...] = 200
     """the status, or those, that count as well"""
-    contains: Text | None = None
+    contains: ShortText | None = None
     """text that the first megabyte of the body has to hold"""
     method: Annotated[str, Field(pattern="^(GET|HEAD)$")] = "GET"
     """`GET` or `HEAD`"""
@@ -104,10 +104,10 @@ class TcpCheck(CheckSpec):
     """A connection to `host:port`, and what is said on it."""
 
     kind = "tcp"
-    tcp: Annotated[Text, AfterValidator(_address)]
-    send: Text | None = None
+    tcp: Annotated[ShortText, AfterValidator(_address)]
+    send: ShortText | None = None
     """text to say first"""
-    contains: Text | None = None
+    contains: ShortText | None = None
     """text that the first answers have to hold"""
 
 
@@ -118,7 +118,7 @@ class CommandCheck(CheckSpec):
     command: Annotated[tuple[str | Number, ...], Field(min_length=1)]
     exit: Annotated[Number, Field(ge=0, le=255)] = 0
     """the exit status that counts as well"""
-    contains: Text | None = None
+    contains: ShortText | None = None
     """text that it has to write"""
     user: Annotated[str, Field(pattern=f"^{_USER.pattern}$")] = "root"
     """who runs it"""
@@ -129,7 +129,7 @@ class UnitCheck(CheckSpec):
 
     kind = "unit"
     unit: Annotated[str, Field(pattern=f"^{_UNIT.pattern}$")]
-    since: Duration = 0
+    since: Seconds = 0
     """for at least this long, so that a crash loop is not taken for well"""
     enabled: bool | None = None
     """whether it starts at boot"""
@@ -139,10 +139,10 @@ class FileCheck(CheckSpec):
     """A file, or anything else at a path, that is there."""
 
     kind = "file"
-    file: Annotated[Text, Field(pattern="^/")]
-    contains: Text | None = None
+    file: Annotated[ShortText, Field(pattern="^/")]
+    contains: ShortText | None = None
     """text that its first megabyte has to hold"""
-    max_age: Duration | None = None
+    max_age: Seconds | None = None
     """written to not longer ago than this"""
 
 
@@ -150,7 +150,7 @@ class ProcessCheck(CheckSpec):
     """Processes by the name of their program."""
 
     kind = "process"
-    process: Text
+    process: ShortText
     user: Annotated[str | None, Field(pattern=f"^{_USER.pattern}$")] = None
     """whose, else anybody's"""
     min: Annotated[Number, Field(ge=0)] = 1
@@ -163,10 +163,10 @@ class CertificateCheck(CheckSpec):
     """A certificate that is still good for a while: of the PEM file at a path, or of whoever answers at `host:port`."""
 
     kind = "certificate"
-    certificate: Annotated[Text, AfterValidator(_path_or_address)]
+    certificate: Annotated[ShortText, AfterValidator(_path_or_address)]
     days: Annotated[Number, Field(ge=0, le=3650)] = 14
     """for at least so many more days"""
-    host: Text | None = None
+    host: ShortText | None = None
     """the name that it has to be for; at an address that of the address"""
 
 

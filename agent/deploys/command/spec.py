@@ -26,7 +26,7 @@ from agent.domain.fault import Mistake
 
 DEFAULT_TIMEOUT = "10m"
 
-Name = Annotated[
+EntryName = Annotated[
     str,
     checked(
         re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch,
@@ -103,7 +103,7 @@ class CommandSpec(ByName):
     )
     level: ClassVar[str] = "commands"
 
-    commands: dict[Name, CommandEntry] = Field(default_factory=dict)
+    commands: dict[EntryName, CommandEntry] = Field(default_factory=dict)
     """By name. In the short form this level is left out."""
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed

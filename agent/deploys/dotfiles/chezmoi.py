@@ -63,7 +63,7 @@ _PATTERNS_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class SourceName:
     """A name in the source, taken apart: the name in the home, the type (a key of ``TYPES``) and the attributes."""
 
     target: str
@@ -79,12 +79,12 @@ class Name:
         return mode & (0o700 if "private_" in self.attributes else 0o777)
 
 
-def folder_name(name: str) -> Name:
+def folder_name(name: str) -> SourceName:
     left, attributes = _prefixes(name, FOLDER_PREFIXES)
-    return Name(_undotted(left), attributes=attributes)
+    return SourceName(_undotted(left), attributes=attributes)
 
 
-def file_name(name: str) -> Name:
+def file_name(name: str) -> SourceName:
     kind = next(kind for kind in TYPES if name.startswith(kind))
     left, attributes = _prefixes(name.removeprefix(kind), TYPES[kind])
     if "encrypted_" in attributes:
@@ -92,7 +92,7 @@ def file_name(name: str) -> Name:
     left = _undotted(left)
     go_template, template = left.endswith(GO_TEMPLATE), left.endswith(TEMPLATE)
     left = left.removesuffix(GO_TEMPLATE if go_template else TEMPLATE).removesuffix(LITERAL)
-    return Name(left, kind, attributes, go_template, template)
+    return SourceName(left, kind, attributes, go_template, template)
 
 
 def _prefixes(name: str, prefixes: tuple[str, ...]) -> tuple[str, frozenset[str]]:
@@ -167,7 +167,7 @@ class _Source:
                 return True
         return any(part.startswith(".") for part in parts[:-1])
 
-    def _judge(self, path: str, name: Name, refused: Mapping[str, str]) -> None:
+    def _judge(self, path: str, name: SourceName, refused: Mapping[str, str]) -> None:
         for why in (refused[prefix] for prefix in (name.type, *name.attributes) if prefix in refused):
             self._complain(path, why)
         if name.target in ("", ".", ".."):

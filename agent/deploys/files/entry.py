@@ -61,7 +61,7 @@ def _plain(field: str, model: type[BaseModel]) -> BeforeValidator:
 
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), Quoted]
 Capability = Annotated[str, AfterValidator(_capability)]
-Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
+PartName = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
 RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$"), BeforeValidator(_of_repository)]
 
 
@@ -161,14 +161,14 @@ class FileEntry(NamedEntry):
     """Goes with `line`; see there, and `lines`."""
     block: str | None = None
     """A marked block; short for one of `blocks`, named by `name`."""
-    name: Name | None = Field(
+    name: PartName | None = Field(
         default=None,
         description="Goes with `line` or `block`: identifies it, so that it can change. Default for a line: `match`,"
         f" or the line itself; for a block: {DEFAULT_BLOCK}.",
     )
-    lines: Mapping[Name, Annotated[LineEntry, _plain("line", LineEntry)]] = Field(default_factory=dict)
+    lines: Mapping[PartName, Annotated[LineEntry, _plain("line", LineEntry)]] = Field(default_factory=dict)
     """Several lines by name: a text, or `line`, `match`, `absent`."""
-    blocks: Mapping[Name, Annotated[BlockEntry, _plain("content", BlockEntry)]] = Field(default_factory=dict)
+    blocks: Mapping[PartName, Annotated[BlockEntry, _plain("content", BlockEntry)]] = Field(default_factory=dict)
     """Several blocks by name: a text, or `content`, `comment`, `absent`."""
     mode: Mode | None = None
     """Permissions, quoted: "0640". Default: 0644, 0755 for directories and for files that are executable in Git. In a

@@ -45,18 +45,18 @@ def _address(text: str) -> str:
     return address
 
 
-Name = Annotated[
+HostName = Annotated[
     str,
     checked(_NAME.fullmatch, "the name of a host", "write names like db1.example.org behind their address"),
     AfterValidator(_not_localhost),
 ]
-Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)]
+HostNames = Annotated[tuple[HostName, ...], Field(min_length=1, max_length=100)]
 
 
 class HostsEntry(NamedEntry):
     """The names of one address."""
 
-    names: Names
+    names: HostNames
     """Names of the address; the first one is the canonical name. A later play's names go behind those of an earlier."""
 
 
@@ -67,7 +67,9 @@ def _as_entry(entry: object) -> object:
     return {"names": entry} if isinstance(entry, (list, tuple)) else entry
 
 
-EntryOrNames = Annotated[HostsEntry, BeforeValidator(_as_entry, json_schema_input_type=HostsEntry | Names | Name)]
+EntryOrNames = Annotated[
+    HostsEntry, BeforeValidator(_as_entry, json_schema_input_type=HostsEntry | HostNames | HostName)
+]
 
 
 class HostsSpec(ByName):

@@ -67,7 +67,7 @@ def _quoted(word: str) -> str:
 
 
 _VALUE = {"type": ["boolean", "integer", "string"]}
-Value = Annotated[
+SshdValue = Annotated[
     tuple[str, ...],
     BeforeValidator(_words),
     WithJsonSchema({"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]}),
@@ -89,7 +89,7 @@ def _once(settings: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ..
     return settings
 
 
-SshdSettings = Annotated[Mapping[str, Value], AfterValidator(_once)]
+SshdSettings = Annotated[Mapping[str, SshdValue], AfterValidator(_once)]
 ServerName = Annotated[str, checked(_HOSTS.fullmatch, "a server", "write its name, a pattern, or `[name]:port`")]
 
 

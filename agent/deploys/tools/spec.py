@@ -30,7 +30,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~!-]{0,99}")
 
 COMMANDS = "/usr/local/bin"
 
-Name = Annotated[str, checked(TOOL_NAME.fullmatch, "the name of a tool", "write it as tools.yaml does")]
+ToolName = Annotated[str, checked(TOOL_NAME.fullmatch, "the name of a tool", "write it as tools.yaml does")]
 
 
 class ToolsSpec(Spec):
@@ -38,7 +38,7 @@ class ToolsSpec(Spec):
     owned: ClassVar[Mapping[str, str]] = {"tool": "tools"}
     short = NAMES
 
-    tools: tuple[Name, ...] = ()
+    tools: tuple[ToolName, ...] = ()
     """Names of tools as in tools.yaml. Their commands are linked into /usr/local/bin."""
 
     @classmethod

@@ -35,7 +35,9 @@ SUDO_PACKAGE = "package:sudo"
 """The package of sudo, which every distribution calls so."""
 
 
-Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})]
+ExpiryDay = Annotated[
+    date, WithJsonSchema({"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})
+]
 """A day, written like ``2027-03-31``."""
 
 
@@ -45,7 +47,7 @@ def _name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_name)]
+UnixName = Annotated[str, AfterValidator(_name)]
 """The name of an account or a group (useradd(8), "CAVEATS"). It has no dots: sudo ignores drop-ins with one."""
 
 FieldPath = Annotated[
@@ -65,7 +67,7 @@ def _key(line: str) -> str:
     return key
 
 
-Key = Annotated[str, AfterValidator(_key)]
+PublicKey = Annotated[str, AfterValidator(_key)]
 
 
 class GroupEntry(NamedEntry):
@@ -84,9 +86,9 @@ class AccountEntry(NamedEntry):
 
     uid: Number | None = Field(default=None, ge=0, le=ID_LIMIT)
     """Its number; not set: the next free one."""
-    group: Name | None = None
+    group: UnixName | None = None
     """Its primary group; not set: a group of its own name."""
-    groups: tuple[Name, ...] = ()
+    groups: tuple[UnixName, ...] = ()
     """Further groups. It is added to them, and removed again from one that goes from this list, if the agent added it
     there. Memberships that a person gave it stay."""
     exclusive_groups: bool = False
@@ -97,7 +99,7 @@ class AccountEntry(NamedEntry):
     """Its home. Made when the account is created; moved along when this changes and nothing is there."""
     comment: FieldText | None = None
     """Usually the person's name."""
-    keys: tuple[Key, ...] = ()
+    keys: tuple[PublicKey, ...] = ()
     """Lines of ~/.ssh/authorized_keys, with or without options, in a block of their own: a key that goes from this list
     goes from the host. Lines that a person put there stay, but those that have one of these keys with other options."""
     exclusive_keys: bool = False
@@ -112,7 +114,7 @@ class AccountEntry(NamedEntry):
     and nobody logs in with a password."""
     locked: bool | None = None
     """true: nobody logs in, neither with a password nor with a key; false lifts it."""
-    expires: Day | Literal["never"] | None = None
+    expires: ExpiryDay | Literal["never"] | None = None
     """From this day on (`2027-03-31`, UTC) nobody logs in with it; `never` lifts it."""
     system: bool = False
     """Created as a system account: a low number, no home made."""
@@ -144,9 +146,9 @@ class UsersSpec(ByName):
     short = NAMES
     level: ClassVar[str] = "accounts"
 
-    accounts: dict[Name, Annotated[AccountEntry, bare_name(AccountEntry, {})]] = Field(default_factory=dict)
+    accounts: dict[UnixName, Annotated[AccountEntry, bare_name(AccountEntry, {})]] = Field(default_factory=dict)
     """By name. This level can be left out; a list of names means: they exist."""
-    groups: dict[Name, Annotated[GroupEntry, bare_name(GroupEntry, {})]] = Field(default_factory=dict)
+    groups: dict[UnixName, Annotated[GroupEntry, bare_name(GroupEntry, {})]] = Field(default_factory=dict)
     """By name."""
 
     @classmethod

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.deploys.dotfiles.chezmoi import FILE_PREFIXES, Name, file_name, folder_name
+from agent.deploys.dotfiles.chezmoi import FILE_PREFIXES, SourceName, file_name, folder_name
 from agent.errors import InventoryError
 from tests.deploys.commit import Commit
 from tests.deploys.dotfiles.home import items, lay
@@ -72,9 +72,9 @@ def test_a_name_says_what_becomes_of_the_file(name: str, kind: str, target: str)
 
 
 def test_a_template_is_one_of_jinja_or_of_go() -> None:
-    assert file_name("dot_foo.j2") == Name(".foo", template=True)
-    assert file_name("dot_foo.tmpl") == Name(".foo", go_template=True)
-    assert file_name("foo.tmpl.literal.j2") == Name("foo.tmpl", template=True)
+    assert file_name("dot_foo.j2") == SourceName(".foo", template=True)
+    assert file_name("dot_foo.tmpl") == SourceName(".foo", go_template=True)
+    assert file_name("foo.tmpl.literal.j2") == SourceName("foo.tmpl", template=True)
 
 
 PLAIN_NAMES = st.from_regex(r"\A[a-z.]{1,8}\Z").filter(lambda name: not name.endswith((".tmpl", ".j2", ".literal")))
@@ -85,7 +85,7 @@ def test_a_name_put_together_is_taken_apart_again(target: str, attributes: set[s
     prefixes = "".join(prefix for prefix in FILE_PREFIXES if prefix in attributes)
     source = f"dot_{target[1:]}" if target.startswith(".") else f"literal_{target}"
     read = file_name(f"{'create_' if create else ''}{prefixes}{source}")
-    assert read == Name(target, "create_" if create else "", frozenset(attributes))
+    assert read == SourceName(target, "create_" if create else "", frozenset(attributes))
 
 
 @given(st.text(alphabet="abcdeilnoprtuvxy_.~ ü", max_size=40))
