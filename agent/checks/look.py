@@ -18,8 +18,7 @@ LOOKED_AT = 1024 * 1024
 
 
 def command(spec: CommandCheck) -> str:
-    from agent.deploys.as_user import LocalUser
-    from agent.deploys.command.program import run_as
+    from agent.deploys.as_user import LocalUser, run_as
 
     ended = run_as(
         LocalUser.named(spec.user), [str(word) for word in spec.command], cwd="/", env={}, timeout_s=float(spec.timeout)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys import questions as about
-from agent.deploys.as_user import LocalUser
-from agent.deploys.command.program import Ended, run_as
+from agent.deploys.as_user import Ended, LocalUser, run_as
 from agent.deploys.correction import Correction
 from agent.domain import codec
 from agent.domain.digest import JSON

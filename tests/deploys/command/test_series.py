@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.deploys.command import host, program
+from agent.deploys import as_user
+from agent.deploys.command import host
 from agent.deploys.command.host import Command, Series
 from agent.errors import DeployError
 
@@ -136,7 +137,7 @@ def test_it_is_that_user_in_everything(series: Series) -> None:
 def test_what_it_started_dies_with_it_when_the_time_is_over(
     series: Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "GRACE_S", 0.2)
+    monkeypatch.setattr(as_user, "GRACE_S", 0.2)
     text = f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; echo on; wait"
     told = failure(series, shell(text, timeout_s=2))
     assert told.splitlines()[0] == "did not end within 2 s, and was killed with what it started: on"
@@ -156,7 +157,7 @@ def test_a_daemon_that_it_leaves_behind_is_not_waited_for(series: Series, tmp_pa
 
 def test_a_flood_of_output_is_kept_from_its_end(series: Series) -> None:
     told = series.carry_out(shell("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line $i; done"))
-    assert len(told) <= program.OUTPUT_LIMIT
+    assert len(told) <= as_user.OUTPUT_LIMIT
     assert told.endswith("line 30000\n")
 
 
