@@ -21,7 +21,7 @@ from agent.remotes import access_of_host, cache, mirror_of_host, status_branch
 from agent.steps.choose import suspension
 from agent.steps.members import hosts_of, identities_of
 from agent.system.folder import FolderTree
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.remote import Remote
 from agent.system.working_copy import Checkout
 

@@ -11,7 +11,7 @@ from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.system.git import Mirror
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.remote import Remote
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from agent.fleet.requests import Requests, requests_on
 from agent.problems import ProblemKind
 from agent.system.files import discard
 from agent.system.git_branch import Branch, BranchFile, Contended, NewCommit
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.git_objects import DamagedError
 from agent.system.remote import Remote
 

@@ -21,7 +21,7 @@ from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, fsync_folder
-from agent.system.git_environment import Access, network_environment
+from agent.system.git_command import Access, network_environment
 from agent.system.git_failure import UnexplainedError
 from agent.system.git_incoming import TIP, Incoming
 from agent.system.git_objects import DamagedError, ObjectStore

@@ -18,8 +18,7 @@ from agent.domain.text import printable
 from agent.errors import Consequence, ReportError, SourceError
 from agent.problems import ProblemKind
 from agent.system.files import discard
-from agent.system.git_command import bounded_fetch, converse, drop_leftovers
-from agent.system.git_environment import Access
+from agent.system.git_command import Access, bounded_fetch, converse, drop_leftovers
 from agent.system.git_failure import UnexplainedError, failure
 from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.process import Completed

@@ -10,7 +10,7 @@ from typing import Final
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
 from agent.system.ssh_key import unusable

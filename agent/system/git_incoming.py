@@ -15,8 +15,7 @@ from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
-from agent.system.git_command import too_large
-from agent.system.git_environment import Access
+from agent.system.git_command import Access, too_large
 from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote

@@ -20,8 +20,7 @@ from agent.domain.tree import blob_id
 from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system.files import make_private_folder, read_bounded
-from agent.system.git_command import LOCAL_TIMEOUT_S, drop_leftovers, git, git_missing
-from agent.system.git_environment import local_environment
+from agent.system.git_command import LOCAL_TIMEOUT_S, drop_leftovers, git, git_missing, local_environment
 from agent.system.git_failure import failure
 from agent.system.git_recent import RecentObjects
 from agent.system.misplaced import misplaced_folder

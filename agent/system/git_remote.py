@@ -11,8 +11,7 @@ from typing import Final
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
-from agent.system.git_command import bounded_fetch, converse, git
-from agent.system.git_environment import Access
+from agent.system.git_command import Access, bounded_fetch, converse, git
 from agent.system.git_failure import failure
 from agent.system.process import Completed
 from agent.system.remote import Remote, can_be_a_branch

@@ -13,7 +13,7 @@ from agent.domain.report import Commits, Digests, Report
 from agent.domain.status import Signed
 from agent.fleet.writer import StatusBranch
 from agent.host.identity import Identity
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.remote import Remote
 
 NOW = 1_700_000_000

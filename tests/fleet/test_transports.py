@@ -12,7 +12,7 @@ import pytest
 from agent.domain.status import report_path
 from agent.errors import ReportError
 from agent.fleet.writer import StatusBranch
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.remote import Remote
 from tests.fleet.samples import DEADLINE_S, bare, history, paths, signed
 from tests.fleet.test_writer import render

@@ -19,7 +19,7 @@ from agent.errors import Consequence, Exit, InventoryError, SourceError, TrustEr
 from agent.host import repositories
 from agent.host.repositories import Repositories
 from agent.inventory.lint.external_deploys import require_runnable
-from agent.system import git_environment, signature
+from agent.system import git_command, signature
 from agent.system.git import Access
 from tests.gitserver import ConfigRepo, SshServer, http_server, ssh_server
 
@@ -245,8 +245,8 @@ def test_a_server_that_gives_only_what_its_refs_are_at_is_asked_for_the_ref(
     """Git's first protocol, which servers without a current sshd configuration still speak."""
     pin = Repositories(tmp_path / "desk", ANY).pin(address)
     repo.commit("Second", {"motd.py": "x = 2\n"})
-    config = {**git_environment._CONFIG, "protocol.version": "0"}
-    monkeypatch.setattr(git_environment, "_CONFIG", config)
+    config = {**git_command._CONFIG, "protocol.version": "0"}
+    monkeypatch.setattr(git_command, "_CONFIG", config)
     repo.git("tag", "--delete", "v1")
     assert Repositories(store, ANY).tree(pin).read("motd.py") == b"x = 1\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SettingsError
-from agent.system.git_environment import Access, local_environment, network_environment
+from agent.system.git_command import Access, local_environment, network_environment
 from agent.system.process import Completed, run
 from agent.system.remote import Remote
 

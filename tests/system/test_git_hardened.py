@@ -13,7 +13,7 @@ import pytest
 
 from agent.errors import SourceError
 from agent.system.git import Access, Mirror
-from agent.system.git_environment import local_environment
+from agent.system.git_command import local_environment
 from agent.system.process import run
 from tests.gitserver import ConfigRepo, http_server, silent_server
 

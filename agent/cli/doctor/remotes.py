@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from agent.cli.doctor.finding import Finding, Installation, failed, ok, warning
 from agent.remotes import access_of_host, mirror_of_host
 from agent.system import ssh
-from agent.system.git_environment import Access
+from agent.system.git_command import Access
 from agent.system.git_remote import may_push, require_reachable
 from agent.system.remote import Remote, Transport
 

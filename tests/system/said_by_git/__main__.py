@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from agent.system.git_environment import Access, network_environment
+from agent.system.git_command import Access, network_environment
 from agent.system.process import run
 from agent.system.remote import Remote
 from tests.gitserver import (
