@@ -19,10 +19,9 @@ from agent.domain.text import printable
 from agent.domain.tree import blob_id
 from agent.errors import SourceError
 from agent.problems import ProblemKind
-from agent.system.files import make_private_folder, read_bounded
+from agent.system.files import make_private_folder, read_bounded, write_unsynced
 from agent.system.git_command import LOCAL_TIMEOUT_S, drop_leftovers, git, git_missing, local_environment
 from agent.system.git_failure import failure
-from agent.system.git_recent import RecentObjects
 from agent.system.misplaced import misplaced_folder
 from agent.system.process import Completed
 
@@ -33,6 +32,10 @@ PACKS_LIMIT: Final = 40
 """Packs before they are made one. Git's own limit is 50, because many packs make looking up objects slow."""
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of an answer: half a million files, 1.6 million commits."""
+RECENT_MOST: Final = 16
+"""Objects: a commit, a tag, and the trees and files from the root to the trusted_signers of an inventory."""
+RECENT_BYTES: Final = 64 * 1024
+"""The most bytes of one recent object."""
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEADER_BYTES: Final = 128
@@ -211,6 +214,56 @@ class ObjectStore:
     def _alternates(self) -> dict[str, str]:
         there = self._beside is not None and not misplaced_folder(self._beside) and self._beside.is_dir()
         return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f"{self._beside}/objects"} if there else {}
+
+
+class RecentObjects:
+    """The few objects of a repository that each cycle reads, in files of ``folder``, which holds nothing else: no
+    process of git is started for them. An object that is missing or damaged here is read from the repository.
+
+    Each file is called like its object, and holds the bytes that git hashes: ``<type> SP <size> NUL <content>``. So it
+    is checked against its name when it is read, like an object of the repository.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._asked: dict[str, bytes] = {}
+        self._many = False
+
+    def find(self, sha: str) -> tuple[str, bytes] | None:
+        """The type and the content of an object; None if it is not here or its file is damaged."""
+        stored = self._asked.get(sha) or self._stored(sha)
+        if stored is None:
+            return None
+        self._asked[sha] = stored
+        head, _, content = stored.partition(b"\0")
+        return os.fsdecode(head).partition(" ")[0], content
+
+    def asked(self, sha: str, kind: str, content: bytes) -> None:
+        """Note an object that was read from the repository."""
+        self._many = self._many or len(content) > RECENT_BYTES or len(self._asked) >= RECENT_MOST
+        if not self._many:
+            self._asked[sha] = f"{kind} {len(content)}\0".encode() + content
+
+    def keep(self) -> None:
+        """Write the objects that were asked for since this was made to their files, and remove the other files. Nothing
+        changes if there were more than RECENT_MOST, or one larger than RECENT_BYTES. Raises OSError."""
+        here = {file.name for file in self._folder.iterdir()} if self._folder.is_dir() else set()
+        if self._many or here == self._asked.keys():
+            return
+        make_private_folder(self._folder)
+        for sha in self._asked.keys() - here:
+            write_unsynced(self._folder / sha, self._asked[sha])
+        for name in here - self._asked.keys():
+            (self._folder / name).unlink()
+
+    def _stored(self, sha: str) -> bytes | None:
+        try:
+            if misplaced_folder(self._folder):
+                return None
+            stored = read_bounded(self._folder / sha, RECENT_BYTES + 64)
+        except OSError:
+            return None
+        return stored if hashlib.sha1(stored, usedforsecurity=False).hexdigest() == sha else None
 
 
 def _parsed_batch(output: bytes, names: Collection[str]) -> Iterator[tuple[str, bytes]]:

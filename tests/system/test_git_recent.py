@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.system.git import Access, Mirror
-from agent.system.git_recent import BYTES, MOST, RecentObjects
+from agent.system.git_objects import RECENT_BYTES, RECENT_MOST, RecentObjects
 from tests.gitserver import ConfigRepo
 
 
@@ -76,10 +76,10 @@ def test_whoever_asks_for_much_leaves_what_is_there_as_it_is(tmp_path: Path) -> 
     few, many, large = (RecentObjects(tmp_path / "recent") for _ in range(3))
     few.asked("a" * 40, "blob", b"x")
     few.keep()
-    for number in range(MOST + 1):
+    for number in range(RECENT_MOST + 1):
         many.asked(f"{number:040}", "blob", b"x")
     many.keep()
-    large.asked("b" * 40, "blob", b"x" * (BYTES + 1))
+    large.asked("b" * 40, "blob", b"x" * (RECENT_BYTES + 1))
     large.keep()
     assert [file.name for file in (tmp_path / "recent").iterdir()] == ["a" * 40]
 
