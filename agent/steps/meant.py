@@ -21,8 +21,7 @@ from agent.domain.text import printable
 from agent.errors import TrustError
 from agent.problems import ProblemKind
 from agent.steps.fetch import Followed
-from agent.system.git import Mirror
-from agent.system.git_trailers import trailers
+from agent.system.git import Mirror, trailers
 
 TRAILER = "Hostwright-Branch"
 

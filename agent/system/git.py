@@ -21,14 +21,14 @@ from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, fsync_folder
-from agent.system.git_command import Access, network_environment
+from agent.system.git_command import Access, git, network_environment
 from agent.system.git_failure import UnexplainedError
 from agent.system.git_incoming import TIP, Incoming
 from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.git_tree import CommitTree, root_of
 from agent.system.remote import Remote, checked_branch
 
-__all__ = ["Access", "CommitTree", "Mirror"]
+__all__ = ["Access", "CommitTree", "Mirror", "trailers"]
 
 OBJECT_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a commit or tag; the longest messages that people write have some thousands of bytes."""
@@ -262,6 +262,17 @@ class Mirror:
             return read()
         except DamagedError as damage:
             raise _beyond_repair(self._store.path, damage) from damage
+
+
+def trailers(commit: bytes) -> tuple[tuple[str, str], ...]:
+    """The trailers of a commit as git stores it: the keys and values of the ``Key: value`` lines at the end of its
+    message, in order, by git-interpret-trailers(1). Empty if git fails."""
+    message = commit.partition(b"\n\n")[2]
+    if b":" not in message.rstrip().rpartition(b"\n\n")[2]:
+        return ()
+    done = git("interpret-trailers", "--parse", "--no-divider", input=message)
+    lines = (line.partition(":") for line in done.output.decode(errors="replace").splitlines() if done.ok)
+    return tuple((key.strip(), value.strip()) for key, _, value in lines)
 
 
 def _checked(sha: str) -> str:
