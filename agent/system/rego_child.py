@@ -17,16 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from agent.system.confinement import give_up_rights
-from agent.system.rego_outline import REFUSED, outline, refusals
 
 _PLACE = re.compile(r"--> (.+):(\d+):(\d+)$", re.MULTILINE)
 _REASON = re.compile(r"^error: (.+)$", re.MULTILINE)
-_SUSPECT = re.compile("|".join(rf"\b{variable}\b" for variable, _ in REFUSED))
+_REFUSED: dict[tuple[str, ...], str] = {
+    ("http", "send"): "there is no http.send: policies have no network",
+    ("opa", "runtime"): "there is no opa.runtime: policies see no environment",
+}
+"""Functions that the engine has, but of no use here: a rule that calls one would never hold, without an error."""
+_SUSPECT = re.compile("|".join(rf"\b{variable}\b" for variable, _ in _REFUSED))
 """The first names of refused functions. The syntax tree of a module without such a word need not be read."""
 _TREE_DEPTH = 10_000
 """Levels of JSON. A sum of 500 terms takes 1,500."""
 
 Answer = dict[str, Any]
+SyntaxNode = dict[str, Any]
 
 
 def main() -> int:
@@ -59,11 +64,11 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
         if rules is None or any(map(_SUSPECT.search, modules.values())):
             sys.setrecursionlimit(_TREE_DEPTH)
             trees = json.loads(engine.get_ast_as_json())
-            if refused := next((each for tree in trees for each in refusals(tree)), None):
+            if refused := next((each for tree in trees for each in _refusals(tree)), None):
                 yield refused
                 return
         if rules is None:
-            yield {"value": [outline(tree) for tree in trees]}
+            yield {"value": [_outline(tree) for tree in trees]}
             return
         told = re.compile(rules)
         for line in inputs:
@@ -75,6 +80,54 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
             yield {"value": {name: value for name, value in values.items() if told.fullmatch(name)}}
     except RuntimeError as error:
         yield _error(f"{error}")
+
+
+def _outline(module: SyntaxNode) -> dict[str, Any]:
+    """The fields of the module's ``ModuleOutline``."""
+    tree = module["ast"]
+    heads = [next(iter(rule["Spec"]["head"].values())) if "Spec" in rule else rule["Default"] for rule in tree["rules"]]
+    return {
+        "file": module["source"]["file"],
+        "package": next(_references(tree["package"]["refr"]))[0],
+        "line": tree["package"]["span"]["line"],
+        "rules": [(next(_references(head["refr"]))[0][0], head["span"]["line"]) for head in heads],
+        "uses": [names[1:] for names, _ in _references([tree["imports"], tree["rules"]]) if names[0] == "data"],
+    }
+
+
+def _refusals(module: SyntaxNode) -> Iterator[Answer]:
+    """The errors of a module that refers to a function in ``_REFUSED``."""
+    for names, span in _references(module["ast"]["rules"]):
+        if reason := _REFUSED.get(names[:2]):
+            yield {"error": reason, "file": module["source"]["file"], "line": span["line"], "column": span["col"]}
+
+
+def _references(tree: Any) -> Iterator[tuple[tuple[str, ...], SyntaxNode]]:
+    """The references of a syntax tree: the names from the variable on, up to the first that is computed, and the place
+    of the variable. A search of the text would take strings and comments for code, and miss ``http["send"]``."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left += reversed(node)
+        elif isinstance(node, dict):
+            names: list[str] = []
+            while kind := next((kind for kind in ("RefDot", "RefBrack") if kind in node), None):
+                reference = node[kind]
+                if kind == "RefDot":
+                    names.append(reference["field"][1])
+                else:
+                    [(written, index)] = reference["index"].items()
+                    if written in ("String", "RawString"):
+                        names.append(index["value"])
+                    else:
+                        names.clear()
+                        left.append(reference["index"])
+                node = reference["refr"]
+            if "Var" in node:
+                yield (node["Var"]["value"], *reversed(names)), node["Var"]["span"]
+            else:
+                left += reversed(node.values())
 
 
 def _close_all_ways(memory: int) -> None:
