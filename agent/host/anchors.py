@@ -15,8 +15,8 @@ from agent.domain.one_time_code import OneTimeCode
 from agent.errors import Exit, SettingsError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
-from agent.system.known_hosts import lines_about, server_name
 from agent.system.misplaced import require_private
+from agent.system.openssh import lines_about, server_name
 from agent.system.remote import Remote, Transport
 
 SIZE_LIMIT = 4 * 1024 * 1024

@@ -11,9 +11,9 @@ from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system.git_command import Access
+from agent.system.openssh import unusable
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
-from agent.system.ssh_key import unusable
 
 _LINE_LIMIT: Final = 300
 """Characters of a line of git's messages that are passed on."""

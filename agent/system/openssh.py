@@ -1,4 +1,5 @@
-"""The signer of a commit or tag, by ``ssh-keygen -Y`` and a list of those who may sign.
+"""The questions to ssh-keygen: who signed a commit or tag, whether ssh can use a private key, and which lines of
+known_hosts are about a server.
 
 ``git verify-commit`` does not do: it judges a key at the date that the commit claims, so a key that expired last year
 could still sign commits with an older date. Here the caller names the time. Dates in allowed_signers without a ``Z``
@@ -18,15 +19,22 @@ from typing import Final
 
 from agent.domain.commit import Signer
 from agent.domain.text import printable
-from agent.errors import Consequence, TrustError
+from agent.errors import Consequence, SourceError, TrustError
 from agent.problems import ProblemKind
+from agent.system.files import read_bounded
 from agent.system.process import Completed, run
+from agent.system.remote import SSH_PORT, Remote
 
 TIMEOUT_S: Final = 20
 """Seconds for one run of ssh-keygen, which takes 7 ms."""
 PRINCIPALS_LIMIT: Final = 16
 """Names of one key that are tried at most."""
 NAMESPACE: Final = "git"
+KEY_LIMIT: Final = 1024 * 1024
+"""Bytes of a file with a private key."""
+_INSTALL: Final = "install the OpenSSH client (`openssh-client`, `openssh-clients`)"
+_PUBLIC: Final = re.compile(rb"\s*(sk-)?(ssh|ecdsa)-[a-z0-9@.-]+ ")
+_PASSPHRASE: Final = b"incorrect passphrase"
 _SSH: Final = b"-----BEGIN SSH SIGNATURE-----"
 _SSH_END: Final = b"-----END SSH SIGNATURE-----"
 _BEGINS: Final = re.compile(rb"^-----BEGIN (SSH SIGNATURE|PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE)-----", re.MULTILINE)
@@ -136,6 +144,62 @@ def names_a_signer(text: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in text.splitlines())
 
 
+@dataclass(frozen=True, slots=True)
+class UnusableKey:
+    """A key that ssh cannot use. ``why``: words that follow the path of the key. ``remedy``: what to do."""
+
+    why: str
+    remedy: str
+
+
+def unusable(key: Path) -> UnusableKey | None:
+    """The reason why ssh cannot load the private key without asking anybody; None if it can, or if nobody can tell. ssh
+    itself rarely names it."""
+    try:
+        done = _public_key(key)
+        content = read_bounded(key, KEY_LIMIT)
+    except OSError:
+        return None
+    if done.ok:
+        return None
+    said = done.error.splitlines()[-1].rpartition(b": ")[2].decode(errors="replace") if done.error else ""
+    causes = (
+        (_PASSPHRASE in done.error, "has a passphrase, which nobody can type", f"take it off: ssh-keygen -p -f {key}"),
+        (_PUBLIC.match(content), "is the public half of a key", "put the file there whose name does not end in .pub"),
+        (not content.strip(), "is empty", "put the private key there again"),
+        (b"\r" in content, "has the line ends of Windows", f"sed -i 's/\\r$//' {key}"),
+        (not content.endswith(b"\n"), "lacks the end of its last line", f"echo >> {key}"),
+        (True, f"cannot be loaded by ssh ({printable(said, 100)})", "copy the whole file there again"),
+    )
+    return next(UnusableKey(why, remedy) for applies, why, remedy in causes if applies)
+
+
+def public_half(key: Path) -> bytes:
+    """The public key of a usable private key, in base64, without its type and comment."""
+    return _public_key(key).output.split()[1]
+
+
+def server_name(remote: Remote) -> str:
+    """The name of the server of an ssh remote in known_hosts."""
+    host = remote.host.lower()
+    return host if remote.port in (None, SSH_PORT) else f"[{host}]:{remote.port}"
+
+
+def lines_about(remote: Remote, known_hosts: Path) -> tuple[str, ...]:
+    """The lines of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") for the server of an ssh remote, also
+    under hashed names and patterns; none if there is no file. Raises SourceError if ssh-keygen is missing."""
+    asked = ["ssh-keygen", "-F", server_name(remote), "-f", f"{known_hosts}"]
+    try:
+        done = run(asked, timeout_s=TIMEOUT_S)
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{remote}: there is no ssh-keygen to look into {known_hosts}",
+            kind=ProblemKind.SSH_KEYGEN_MISSING,
+            hint=_INSTALL,
+        ) from error
+    return tuple(line for line in done.output.decode(errors="replace").splitlines() if line and line[0] != "#")
+
+
 def _refusal(judged: Completed, sound: Completed) -> RefusedSignatureError:
     key = _SOUND.search(sound.output.decode(errors="replace"))
     if not sound.ok or key is None:
@@ -157,7 +221,7 @@ def _keygen(*arguments: str, message: bytes | None = None) -> Completed:
         raise TrustError(
             "signatures cannot be checked: there is no ssh-keygen",
             kind=ProblemKind.SSH_KEYGEN_MISSING,
-            hint="install the OpenSSH client (`openssh-client`, `openssh-clients`)",
+            hint=_INSTALL,
         ) from error
     if done.timed_out:
         raise TrustError(
@@ -166,3 +230,7 @@ def _keygen(*arguments: str, message: bytes | None = None) -> Completed:
             consequence=Consequence.RETRY,
         )
     return done
+
+
+def _public_key(key: Path) -> Completed:
+    return run(["ssh-keygen", "-y", "-P", "", "-f", f"{key}"], timeout_s=TIMEOUT_S)

@@ -19,7 +19,7 @@ import paramiko
 
 from agent.errors import SourceError
 from agent.problems import ProblemKind
-from agent.system.known_hosts import lines_about, server_name
+from agent.system.openssh import lines_about, server_name
 from agent.system.remote import SSH_PORT, Remote, Transport
 from agent.system.sshsig import fingerprint
 

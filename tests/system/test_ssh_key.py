@@ -10,7 +10,7 @@ import pytest
 
 from agent.errors import Consequence, SourceError
 from agent.system.git import Access, Mirror
-from agent.system.ssh_key import unusable
+from agent.system.openssh import unusable
 from tests.gitserver import ConfigRepo, SshServer, author, ssh_server
 
 

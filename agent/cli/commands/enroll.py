@@ -27,7 +27,7 @@ from agent.errors import UsageError, first_exit
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
 from agent.system.allowed_signers import parse
-from agent.system.known_hosts import lines_about
+from agent.system.openssh import lines_about
 from agent.system.remote import Remote, Transport, checked_branch
 from agent.system.revisions import Revisions
 from agent.system.ssh_host import Login, logged_in, person_at_terminal

@@ -19,9 +19,9 @@ from agent.errors import SettingsError, UsageError
 from agent.inventory.ansible.inventory import read_host_names
 from agent.inventory.source import open_source
 from agent.system.files import write_atomic
+from agent.system.openssh import public_half, unusable
 from agent.system.remote import Remote, Transport, concealed, without_password
 from agent.system.revisions import Revisions
-from agent.system.ssh_key import public_half, unusable
 
 _INDEX: Final = re.compile(r"(https|file)://[!-?A-~]+")
 """The URL of a package index: without a user, and not by plain http, because root runs the packages."""
