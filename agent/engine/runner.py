@@ -33,7 +33,7 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
-from agent.system import core_dumps, mask
+from agent.system import mask
 from agent.system.confinement import confine
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def main(scratch: str | None = None, begin: Message | None = None) -> int:
         if not isinstance(begin, Begin):
             raise ProtocolError(f"{begin.type} where begin was expected")
         if begin.masked:
-            core_dumps.forbid()
+            mask.forbid_core_dumps()
             mask.remember_all(begin.masked)
         log = LogCapture()
         log.install()

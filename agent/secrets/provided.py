@@ -13,7 +13,7 @@ from agent.secrets.providers.aws import Aws
 from agent.secrets.providers.azure import Azure
 from agent.secrets.providers.google import Google
 from agent.secrets.providers.vault import Vault
-from agent.system import core_dumps, mask
+from agent.system import mask
 
 _AskProvider = Callable[[str, Mapping[str, Any]], "str | Mapping[str, Any]"]
 """A function that returns the value at a place, asked for by settings: a text, or an object of several values. Raises
@@ -35,7 +35,7 @@ class Providers:
     def value(self, kind: ProviderKind, place: str, key: str, settings: Mapping[str, Any]) -> str:
         """The text at ``place``, masked from then on. ``key``: the field of an object or of a text in JSON; empty: the
         text as a whole. Raises ProviderError."""
-        core_dumps.forbid()
+        mask.forbid_core_dumps()
         if (kind, place) not in self._values:
             self._values[kind, place] = self._ask[kind](place, settings)
         found = _part(self._values[kind, place], place, key)

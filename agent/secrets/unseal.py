@@ -14,7 +14,7 @@ from agent.engine.secrecy import Lacking
 from agent.errors import InventoryError, SettingsError
 from agent.inventory.secrets import plain_yaml, sops_value
 from agent.inventory.template.sealed import FilterRefusal, call_filter
-from agent.system import age, core_dumps, mask, sops
+from agent.system import age, mask, sops
 from agent.system.files import read_bounded
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Unsealer:
     def _opened(self, content: bytes, path: str, remedy: str = REKEY) -> bytes:
         """The decrypted content of an age file, by this host's keys. ``path`` and ``remedy`` are for the error. Raises
         Lacking."""
-        core_dumps.forbid()
+        mask.forbid_core_dumps()
         try:
             secret = self._key()
         except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The values of secrets that this process has seen, and texts with them masked.
+"""The values of secrets that this process has seen, texts with them masked, and the ban on core dumps, which hold them.
 
 All output goes through ``masked``: the log, the terminal, and the answers of the engine child. A value is masked as a
 whole, until the process ends, in the forms in which programs print it.
@@ -24,6 +24,7 @@ not at all, because texts would become unreadable."""
 LINE = 8
 """Characters from which on a line of a longer value is masked by itself too."""
 
+_PR_SET_DUMPABLE = 4
 _values: set[str] = set()
 _ordered: list[str] = []
 """The values, the longest first; sorted when they are next needed."""
@@ -41,6 +42,16 @@ def remember(value: str, *, lines: bool = True) -> None:
 def remember_all(values: Iterable[str]) -> None:
     for value in values:
         remember(value)
+
+
+def forbid_core_dumps() -> None:
+    """Have no core of this process written from now on, nor piped to a program that would keep it. Programs that it
+    starts inherit the limit for files."""
+    import ctypes  # not needed by a process that sees no secret
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def values() -> tuple[str, ...]:
