@@ -25,10 +25,9 @@ from agent.parts import Named, Parts, Reporter, Silent
 from agent.remotes import access_of_host, mirror_of_host, repositories_of_host, status_branch
 from agent.steps.apply import Progress
 from agent.steps.trial import REMOTE_TIMEOUT_S
-from agent.system.files import discard, make_private_folder
+from agent.system.files import discard, make_private_folder, require_room
 from agent.system.git import Mirror
 from agent.system.remote import Remote, answers
-from agent.system.room import require_room
 
 if TYPE_CHECKING:
     from agent.host.admission import Admission

@@ -15,8 +15,7 @@ from agent.domain.report import Report
 from agent.domain.status import decode
 from agent.host.paths import Below, Paths
 from agent.host.spool import Spool
-from agent.system.files import read_bounded
-from agent.system.room import has_room
+from agent.system.files import has_room, read_bounded
 
 RESERVE_REPORTS = 50
 RESERVE_BYTES = 1024 * 1024

@@ -6,6 +6,7 @@ component of a path.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -24,9 +25,15 @@ from agent.system.descriptor import FOLDER, opened
 READ_LIMIT = 16 * 1024 * 1024
 """Bytes: more than any state file has, few enough to hold in memory."""
 
-
 LEFTOVER_S = 3600
 """Age in seconds from which a temporary file is a leftover: no writer takes so long."""
+
+ROOM_BYTES = 1024 * 1024
+"""Bytes: more than all documents of one cycle take."""
+
+_PROBE = ".room"
+_UNTOLD = (errno.EOPNOTSUPP, errno.EINVAL)
+"""Errors of file systems that cannot reserve bytes; on these, only a write shows that the disk is full."""
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -160,6 +167,30 @@ def make_private_folder(path: Path) -> None:
     that is there stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
+
+
+def require_room(folder: Path) -> None:
+    """Raise OSError, naming ``folder``, if it takes no new file of ROOM_BYTES: it is full, in bytes or inodes, or
+    read-only, or gone. Nothing is left in it."""
+    probe = folder / _PROBE
+    try:
+        discard(probe)
+        with opened(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+            probe.unlink()
+            try:
+                os.posix_fallocate(descriptor, 0, ROOM_BYTES)
+            except OSError as error:
+                if error.errno not in _UNTOLD:
+                    raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{folder}") from error
+
+
+def has_room(folder: Path) -> bool:
+    with suppress(OSError):
+        require_room(folder)
+        return True
+    return False
 
 
 def discard(path: Path) -> None:
