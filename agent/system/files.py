@@ -152,7 +152,7 @@ def fsync_folder(folder: Path) -> None:
 def sync_file_system(folder: Path | int) -> None:
     """Make everything written so far to the file system of ``folder`` (a path or a descriptor) durable, by syncfs(2):
     for a thousand small files in a quarter of the time of an fsync each. Raises OSError."""
-    import ctypes  # not needed by the daemon, which imports this module and is to stay small
+    import ctypes  # not needed by the webhook's service, which imports this module and is to stay small
 
     if isinstance(folder, Path):
         with opened(folder, FOLDER) as descriptor:

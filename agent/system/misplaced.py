@@ -1,7 +1,7 @@
 """Misplaced things: in the place of a file or folder of ours lies another kind of thing, or one of another user.
 
 The agent sets them aside and removes none, because somebody put them there. It never follows, opens or waits for one.
-Standard library only: the daemon uses it.
+The webhook's service imports this module and is to stay small, so it takes nothing but the standard library.
 """
 
 from __future__ import annotations
