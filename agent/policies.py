@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.domain import codec
+from agent.domain.fault import Mistake
 from agent.domain.policy import FOLDER, JUDGING, PolicyInput, PolicyVerdict, verdict_of
+from agent.domain.text import not_utf8
 from agent.domain.tree import Tree
-from agent.errors import InventoryError
-from agent.problems import ProblemKind
-from agent.system.rego import RUNS_ON, UNSET, ModuleOutline, RegoError, asking_unset, evaluate, outlines
+from agent.system.rego import RUNS_ON, SET_IT, UNSET, ModuleOutline, RegoError, asking_unset, evaluate, outlines
 
 PACKAGE = "main"
 TESTS = "_test.rego"
@@ -41,8 +41,9 @@ class Policies:
         for rules in evaluate(self.modules, PACKAGE, JUDGING, plain):
             try:
                 yield verdict_of(rules)
-            except ValueError as error:
-                raise RegoError(f"{error}", *self._place(f"{error}")) from None
+            except Mistake as error:
+                [fault] = error.faults
+                raise RegoError(fault.problem, fault.remedy, *self._place(fault.problem)) from None
 
     def faults(self) -> Iterator[RegoError]:
         """The faults of the rules: tests that fail, rules that judge no host. Raises RegoError where they cannot
@@ -54,7 +55,7 @@ class Policies:
             [found] = evaluate(modules, PACKAGE, f"{JUDGING}|test_.*", [{}])
         except RegoError as error:
             places = list(asking_unset(modules, outlined)) if error.message == UNSET and not error.file else []
-            yield from (RegoError(UNSET, path, 0, 0) for path in places)
+            yield from (RegoError(UNSET, SET_IT, path) for path in places)
             if places:
                 return
             raise
@@ -62,11 +63,11 @@ class Policies:
             for test in _TEST.finditer(source):
                 if found.get(test[1]) is not True:
                     line = source.count("\n", 0, test.start()) + 1
-                    yield RegoError(f"the test {test[1]} does not hold", path, line, 1)
+                    remedy = "correct the test, or the rule that it is about"
+                    yield RegoError(f"the test {test[1]} does not hold", remedy, path, line, 1)
         if not any(re.fullmatch(JUDGING, rule) for rule in found):
-            yield RegoError(
-                f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged", min(modules)
-            )
+            problem = f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged"
+            yield RegoError(problem, "write `deny contains msg if { … }` there, or remove the rules", min(modules))
 
     def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:
         """The rules that judge no host: those in files of tests, and those in packages that the package main does not
@@ -81,13 +82,12 @@ class Policies:
             if each.file in self.tests:
                 for rule, line in each.rules:
                     if tuple(each.package) == (PACKAGE,) and re.fullmatch(JUDGING, rule):
-                        yield RegoError(f"{rule} judges nobody here: hosts do not read *{TESTS}", each.file, line, 1)
+                        problem = f"{rule} judges nobody here: hosts do not read *{TESTS}"
+                        yield RegoError(problem, "move it to a file with another name", each.file, line, 1)
             elif tuple(each.package) not in asked:
                 name = ".".join(each.package)
-                reason = (
-                    f"nobody asks the package {name}: rules that judge are in the package {PACKAGE}, and import others"
-                )
-                yield RegoError(reason, each.file, each.line, 1)
+                remedy = f"rules that judge are in the package {PACKAGE}, and import others: write `package {PACKAGE}`?"
+                yield RegoError(f"nobody asks the package {name}", remedy, each.file, each.line, 1)
 
     def _place(self, message: str) -> tuple[str, int, int]:
         """The path, line and column of the rule that ``message`` names; an empty path and zeros without one."""
@@ -104,13 +104,16 @@ def _is_part(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def policies_of(tree: Tree) -> Policies:
-    """The rules in ``tree``. Raises InventoryError for a file that is not UTF-8 text."""
+    """The rules in ``tree``. Raises RegoError for a file that is not UTF-8 text."""
     sources: dict[str, str] = {}
     for path in tree.paths(FOLDER):
         if path.endswith(".rego"):
+            content = tree.read(path)
             try:
-                sources[path] = tree.read(path).decode()
-            except UnicodeDecodeError:
-                raise InventoryError(f"{path} is not UTF-8 text", kind=ProblemKind.POLICY) from None
+                sources[path] = content.decode()
+            except UnicodeDecodeError as error:
+                line = content.count(b"\n", 0, error.start) + 1
+                column = error.start - content.rfind(b"\n", 0, error.start)
+                raise RegoError(*not_utf8(content), path, line, column) from None
     tests = {path: source for path, source in sources.items() if path.endswith(TESTS)}
     return Policies({path: source for path, source in sources.items() if path not in tests}, tests)

@@ -9,7 +9,6 @@ from agent.domain.desired import DesiredState
 from agent.domain.layout import INVENTORIES
 from agent.domain.policy import FOLDER, PolicyInput, RuleMessage
 from agent.domain.tree import Tree
-from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.site import SITE_FILE
@@ -31,8 +30,8 @@ def sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
     own = Complaints()
     try:
         policies = policies_of(tree)
-    except InventoryError as error:
-        complaints.add(Position(FOLDER), (), error.message, "save it as UTF-8")
+    except RegoError as error:
+        _add(complaints, error)
         return None
     if not (policies.modules or policies.tests):
         return None

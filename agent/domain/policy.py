@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent.domain.digest import JSON
+from agent.domain.fault import Mistake
 from agent.domain.text import printable
 
 FOLDER = "policies"
@@ -129,7 +130,7 @@ class PolicyVerdict:
 
 
 def verdict_of(rules: Mapping[str, JSON]) -> PolicyVerdict:
-    """The verdict, from the values of the ``rules`` by name. Raises ValueError for one that is no set of messages."""
+    """The verdict, from the values of the ``rules`` by name. Raises Mistake for one that is no set of messages."""
     found = [finding for rule, messages in rules.items() for finding in _messages(rule, messages)]
     warned = tuple(finding for finding in found if finding.rule.startswith("warn"))
     return PolicyVerdict(tuple(finding for finding in found if finding not in warned), warned)
@@ -137,7 +138,7 @@ def verdict_of(rules: Mapping[str, JSON]) -> PolicyVerdict:
 
 def _messages(rule: str, messages: JSON) -> Iterator[RuleMessage]:
     if not isinstance(messages, list):
-        raise ValueError(f"{rule} is no set of messages: write `{rule} contains msg if {{ … }}`")
+        raise Mistake(f"{rule} is no set of messages", f"write `{rule} contains msg if {{ … }}`")
     for message in messages:
         yield _message(rule, message)
 
@@ -146,5 +147,5 @@ def _message(rule: str, message: JSON) -> RuleMessage:
     about = message if isinstance(message, Mapping) else {"msg": message}
     text, deploy, resource = (about.get(name, "") for name in ("msg", "deploy", "resource"))
     if not (isinstance(text, str) and text.strip() and isinstance(deploy, str) and isinstance(resource, str)):
-        raise ValueError(f"a message of {rule} is neither text nor an object with a text `msg`")
+        raise Mistake(f"a message of {rule} is neither text nor an object with a text `msg`", "write one of the two")
     return RuleMessage(rule, printable(text, MESSAGE_LIMIT), deploy, resource)

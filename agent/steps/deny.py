@@ -103,17 +103,16 @@ class HostPolicies:
     def _ask_rules(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
         """The denials of ``plan`` by the rules; their warnings are added to ``warned``. Raises InventoryError if the
         rules cannot be asked."""
-        self._policies = self._policies or policies_of(self.tree())
-        if not self._policies.modules:
-            return ()
-        if not has_interpreter():
-            raise InventoryError(NO_INTERPRETER[0], hint=NO_INTERPRETER[1], kind=ProblemKind.LIBRARY_MISSING)
-        asked = policy_input(self.state, inventory=self.inventory, groups=self.groups, plan=plan)
         try:
+            self._policies = self._policies or policies_of(self.tree())
+            if not self._policies.modules:
+                return ()
+            if not has_interpreter():
+                raise InventoryError(NO_INTERPRETER[0], hint=NO_INTERPRETER[1], kind=ProblemKind.LIBRARY_MISSING)
+            asked = policy_input(self.state, inventory=self.inventory, groups=self.groups, plan=plan)
             [verdict] = self._policies.judge([asked])
         except RegoError as error:
-            hint = error.remedy or "`hostwright check` in the config repo says the same"
-            hint += "; until then nothing is changed on this host, but who left Git loses access"
+            hint = f"{error.remedy}; until then nothing is changed on this host, but who left Git loses access"
             raise InventoryError(f"the policies cannot be asked: {error}", hint=hint, kind=ProblemKind.POLICY) from None
         self.warned = tuple(dict.fromkeys((*self.warned, *(finding.message for finding in verdict.warned))))
         return verdict.denied

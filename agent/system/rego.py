@@ -37,6 +37,9 @@ MESSAGE_LIMIT = 300
 _UNSCHEDULED = b"could not schedule all statements"
 """The interpreter's message for a rule that it leaves out."""
 UNSET = "a rule asks for a variable that nothing sets"
+SET_IT = "correct its name, or set it: by `:=` or `some` in the rule, or by a rule of that name"
+_CORRECT = "correct the rule, which is read as OPA 1 reads Rego"
+_LESS = "have it compare less, or build shorter lists; does it call itself?"
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PACKAGE = "regorus"
 _ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
@@ -44,11 +47,12 @@ _ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
 
 
 class RegoError(Exception):
-    """Modules that cannot be compiled or evaluated. ``line`` and ``column`` count from 1; 0: not known. ``remedy``:
-    empty if the message itself tells the remedy."""
+    """Modules that cannot be compiled or evaluated, and the remedy. ``line`` and ``column`` count from 1; 0: not
+    known."""
 
-    def __init__(self, message: str, file: str = "", line: int = 0, column: int = 0, *, remedy: str = "") -> None:
-        super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
+    def __init__(self, message: str, remedy: str, file: str = "", line: int = 0, column: int = 0) -> None:
+        place = f"{file}:{line}:{column}" if line else file
+        super().__init__(f"{place}: {message}" if place else message)
         self.message = message
         self.file = file
         self.line = line
@@ -130,29 +134,32 @@ def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> It
             output_limit=ANSWER_BYTES,
         )
     except OSError as error:
-        raise RegoError(f"the Rego interpreter cannot start: {error.strerror}") from None
+        remedy = "what keeps programs from starting on this machine: memory, or its limits?"
+        raise RegoError(f"the Rego interpreter cannot start: {error.strerror}", remedy) from None
     if done.cut:
-        raise RegoError(f"the rules say more than {ANSWER_BYTES // 1024**2} MiB")
+        raise RegoError(f"the rules say more than {ANSWER_BYTES // 1024**2} MiB", "let each message be a line")
     answers = done.output.splitlines()
     if _UNSCHEDULED in done.error:
-        raise RegoError(UNSET, *_place(json.loads(answers[-1]) if answers else {}))
+        raise RegoError(UNSET, SET_IT, *_place(json.loads(answers[-1]) if answers else {}))
     for line in answers:
         answer = json.loads(line)
         if "error" in answer:
-            remedy = f"a newer distribution has what it needs: {RUNS_ON}" if "unloadable" in answer else ""
-            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *_place(answer), remedy=remedy)
+            newer = f"a newer distribution has what it needs: {RUNS_ON}"
+            remedy = newer if "unloadable" in answer else answer.get("remedy", _CORRECT)
+            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), remedy, *_place(answer))
         yield answer["value"]
     if len(answers) < expected:
-        raise RegoError(_why_ended(done))
+        raise RegoError(*_why_ended(done))
 
 
 def _place(answer: Mapping[str, Any]) -> tuple[str, int, int]:
     return answer.get("file", ""), answer.get("line", 0), answer.get("column", 0)
 
 
-def _why_ended(done: Completed) -> str:
+def _why_ended(done: Completed) -> tuple[str, str]:
     if done.timed_out or done.code == -signal.SIGXCPU:
-        return f"an evaluation took more than {CPU_S} s"
+        return f"an evaluation took more than {CPU_S} s", _LESS
     if done.code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGKILL) or b"MemoryError" in done.error:
-        return f"the Rego interpreter crashed, or needed more than {MEMORY_BYTES // 1024**2} MiB of memory"
-    return f"the Rego interpreter failed: {printable(done.complaint)}"
+        most = MEMORY_BYTES // 1024**2
+        return f"the Rego interpreter crashed, or needed more than {most} MiB of memory", _LESS
+    return f"the Rego interpreter failed: {printable(done.complaint)}", "run it again; if it fails again, report it"

@@ -1,8 +1,8 @@
 """The process that holds the Rego interpreter: ``python -I -m agent.system.rego_child``; ``system.rego`` starts it.
 
 It reads a line with the modules, then a line for each input. It writes a line for each answer: ``{"value": …}``, or
-``{"error": …}``, after which it ends. If the first line has no ``rules``, the one answer is the outlines of the
-modules.
+``{"error": …}``, also with the place and the remedy if they are known, after which it ends. If the first line has no
+``rules``, the one answer is the outlines of the modules.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def _refusals(module: SyntaxNode) -> Iterator[Answer]:
     """The errors of a module that refers to a function in ``_REFUSED``."""
     for names, span in _references(module["ast"]["rules"]):
         if reason := _REFUSED.get(names[:2]):
-            yield {"error": reason, "file": module["source"]["file"], "line": span["line"], "column": span["col"]}
+            place = {"file": module["source"]["file"], "line": span["line"], "column": span["col"]}
+            yield {"error": reason, "remedy": "leave the call out: a rule judges what is in `input`", **place}
 
 
 def _references(tree: Any) -> Iterator[tuple[tuple[str, ...], SyntaxNode]]:

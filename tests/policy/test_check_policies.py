@@ -81,7 +81,20 @@ def test_a_mistake_in_a_rule_is_a_complaint_with_its_place(
 ) -> None:
     code, said = check(repo, capsys, bad="package main\n\ndeny contains msg if {\n\tmsg := nope(1)\n}")
     assert code == 6
-    assert re.search(r"policies/bad\.rego:4:\d+: could not find function nope", said)
+    found = re.search(r"policies/bad\.rego:4:\d+: could not find function nope; (.*)", said)
+    assert found is not None
+    assert found[1] == "correct the rule, which is read as OPA 1 reads Rego"
+
+
+def test_a_policy_that_is_not_utf_8_is_a_complaint_with_its_place(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repo.path / "policies").mkdir()
+    (repo.path / "policies/latin.rego").write_bytes(b"package main\n# caf\xe9\n")
+    repo.git("add", "policies")
+    code, said = check(repo, capsys, writable=WRITABLE)
+    assert code == 6
+    assert "policies/latin.rego:2:6: not UTF-8 text; save it as UTF-8\n" in said
 
 
 @pytest.mark.parametrize(
@@ -99,7 +112,7 @@ def test_a_rule_that_could_not_deny_anything_is_a_complaint(
 ) -> None:
     code, said = check(repo, capsys, rule=f"package main\n{rule}")
     assert code == 6
-    assert complaint in said
+    assert re.search(f"{re.escape(complaint)}[^;]*; [^(]", said), "it has a remedy"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,8 @@ def test_rules_that_are_not_utf_8_hold_everything(host: Host) -> None:
     host.repo.git("commit", "--quiet", "-m", "Latin")
     account = host.cycle(wanted=True)
     assert host.engine.applied == []
-    assert "policies/rule.rego is not UTF-8 text" in account.failures[0].message
+    assert account.failures[0].message == "the policies cannot be asked: policies/rule.rego:2:3: not UTF-8 text"
+    assert account.failures[0].hint.startswith("save it as UTF-8; until then nothing is changed on this host")
 
 
 def test_a_host_without_the_engine_changes_nothing_and_says_so(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
