@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.cli.agent_files import write_bundle
+from agent.domain import codec
 from agent.domain.text import printable
 from agent.errors import Exit, HostwrightError, SettingsError, SourceError
 from agent.host.identity import PublicIdentity
@@ -161,9 +162,9 @@ def _identity(there: SshHost, host: str) -> str:
     argv = ["/usr/local/bin/hostwright", "--json", "identity"]
     done = _fine(there.run(argv, timeout_s=SHORT_TIMEOUT_S), "it does not tell its identity")
     try:
-        data = json.loads(done.output)["data"]
+        data = codec.from_plain(codec.plain_json(done.output), dict[str, Any])["data"]
         lines = "".join(f"{data[name]}\n" for name in ("ssh", "age") if data.get(name))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{host} does not tell its identity: {error}", kind=ProblemKind.BAD_ANSWER) from error
     PublicIdentity.parse(lines.encode(), f"the identity of {host}")
     return lines

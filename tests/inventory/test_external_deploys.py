@@ -121,3 +121,8 @@ def test_a_file_that_is_missing_no_python_or_a_link_is_refused(tmp_path: Path) -
 def test_a_file_that_no_parser_survives_is_refused_as_any_other(tmp_path: Path) -> None:
     assert "is not Python" in refusal(tmp_path, {SITE: "x = " + "(" * 5000 + ")" * 5000})
     assert "is not Python" in refusal(tmp_path, {SITE: "x = '\0'"})
+    assert refusal(tmp_path, {SITE: f"x = {'-' * 5000}1"}).endswith("is nested too deep to be read")
+
+
+def test_a_project_file_that_is_nested_too_deep_asks_for_nothing(tmp_path: Path) -> None:
+    judge(tmp_path, {SITE: "", "pyproject.toml": f"x = {'[' * 5000}"})

@@ -213,6 +213,28 @@ def test_what_is_to_be_run_when_a_deploy_leaves_must_be_python(repo: Repo) -> No
         checked(repo.load())
 
 
+@pytest.mark.parametrize(
+    ("play", "complaint"),
+    [
+        (
+            "{hosts: all, deploys: [{name: x, deploy: deploys/deep.py}]}",
+            "deploys/deep.py is nested too deep to be read",
+        ),
+        (f"{{hosts: '~{'(' * 5000}', deploys: []}}", "is not a regular expression: it is nested too deep"),
+        ("{hosts: all, deploys: [notes: ['{{ deep | from_json }}']]}", "this is nested too deep, or calls itself"),
+        ("{hosts: all, deploys: [notes: ['{{ f() }}']]}", "this is nested too deep, or calls itself"),
+    ],
+    ids=["a deploy file", "a regular expression", "a text", "a macro"],
+)
+def test_what_is_nested_too_deep_is_complained_of_in_our_words(repo: Repo, play: str, complaint: str) -> None:
+    repo.write("/deploys/deep.py", f"x = {'-' * 5000}1\n")
+    repo.write("group_vars/all.yaml", f"deep: '{'[' * 99999}'\n")
+    repo.write("site.yaml", "- " + play.replace("{{ f()", "{% macro f() %}{{ f() }}{% endmacro %}{{ f()") + "\n")
+    said = "\n".join(repo.complaints())
+    assert complaint in said
+    assert "recursion" not in said
+
+
 def test_deploys_of_plays_that_match_nobody_are_known_with_their_line(repo: Repo) -> None:
     repo.write(
         "site.yaml",

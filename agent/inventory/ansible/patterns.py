@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from agent.domain.fault import Mistake
+from agent.domain.text import printable
 from agent.inventory.ansible.groups import ALL, HostGroups
 
 EXAMPLE = "write one like web:&production:!canary"
@@ -80,8 +81,10 @@ def _matcher(name: str) -> Callable[[str], object]:
     try:
         return re.compile(name[1:] if name[0] == "~" else fnmatch.translate(name)).match
     except (re.error, RecursionError, OverflowError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else f"{error}"
         raise Mistake(
-            f'"{name}" is not a regular expression: {error}', "put a backslash before what is meant as it is: . * [ ("
+            f'"{printable(name)}" is not a regular expression: {why}',
+            "put a backslash before what is meant as it is: . * [ (",
         ) from error
 
 

@@ -72,5 +72,7 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
             complaints.add(position, (), *not_utf8(code))
             return
         complaints.add(position, (), f"not Python: {error.msg}", "correct it, and try `python3 -m py_compile`")
-    except (ValueError, RecursionError, MemoryError) as error:
+    except (RecursionError, MemoryError):
+        complaints.add(mentioned, (), f"{source} is nested too deep to be read", "write it flatter")
+    except ValueError as error:
         complaints.add(mentioned, (), f"{source} is not Python: {error}", "write a deploy file of pyinfra")

@@ -43,7 +43,8 @@ def require_runnable(address: Address, tree: Tree) -> None:
     try:
         compile(code, address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InventoryError(f"{address} is not Python: {error}", hint="correct it there, and pin it anew") from error
+        why = f"not Python: {error}" if isinstance(error, ValueError | SyntaxError) else "nested too deep to be read"
+        raise InventoryError(f"{address} is {why}", hint="correct it there, and pin it anew") from error
     reasons = (*unmet_requirements(tree), *_Modules(tree).elsewhere(address.path))
     if reasons:
         raise InventoryError(

@@ -100,7 +100,7 @@ def _lines(tree: Tree, path: str, depth: int) -> Iterator[tuple[str, str]]:
 def _of_project(tree: Tree) -> Iterator[tuple[str, str]]:
     try:
         project = tomllib.loads(_text(tree, _PROJECT) or "").get("project", {})
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     dependencies = project.get("dependencies", []) if isinstance(project, dict) else []
     yield from ((_PROJECT, f"{line}") for line in (dependencies if isinstance(dependencies, list) else []))

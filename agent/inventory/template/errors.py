@@ -72,6 +72,10 @@ def _of_python(error: Exception, message: str) -> Fault:
             f"this takes more than {MEMORY_LIMIT // 1024**2} MiB of memory",
             "make texts and lists shorter, and keep less of each round of a loop",
         )
+    if isinstance(error, RecursionError):
+        return Fault(
+            "this is nested too deep, or calls itself without end", "write it flatter, or end the macro's calls"
+        )
     for form, problem, remedy in _OF_PYTHON:
         if found := form.search(message):
             return Fault(found.expand(problem), remedy)

@@ -57,7 +57,7 @@ def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def strict(*args: Any, **named: Any) -> Any:
         try:
             return function(*args, **named)
-        except (TemplateError, InventoryError, MemoryError):
+        except (TemplateError, InventoryError, MemoryError, RecursionError):
             raise
         except Exception as error:
             refuse(f"{name}: {error}")
