@@ -81,6 +81,17 @@ def test_a_clone_without_a_commit_is_filled(tmp_path: Path) -> None:
     assert "inventories/main/hosts.yaml" in repo.git("ls-files")
 
 
+def test_a_clone_with_commits_and_nothing_checked_out_is_refused_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = ConfigRepo(tmp_path / "ops")
+    origin.commit("Begin", {"inventories/prod/hosts.yaml": "all: {hosts: {web1: {}}}\n"})
+    origin.git("clone", "--quiet", "--no-checkout", f"{origin.path}", f"{tmp_path / 'clone'}")
+    assert run(["init", f"{tmp_path / 'clone'}"]) == 2
+    assert "is a clone with commits, of which nothing is checked out" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "clone").iterdir()] == [".git"]
+
+
 def test_who_signs_with_an_ssh_key_may_sign_and_read_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = author(tmp_path / "keys", "ann")
     settings = f"[gpg]\nformat = ssh\n[user]\nsigningKey = {ann.key}\nemail = ann@example.org\n"

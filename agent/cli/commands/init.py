@@ -39,7 +39,8 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     for name in (inventory, *hosts):
         if not HOST_NAME.fullmatch(name):
             raise UsageError(f'"{name}" cannot be a name', hint="letters, digits, dots, - and _, the first no sign")
-    _require_empty(folder)
+    checkout = Checkout.around(folder)
+    _require_empty(folder, checkout)
     values = {
         "@TITLE@": folder.resolve().name,
         "@INVENTORY@": inventory,
@@ -57,7 +58,7 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
             _write(folder / path, text)
     except OSError as error:
         raise SettingsError(f"{error.filename}: {error.strerror}", hint="can you write there?") from error
-    if Checkout.around(folder) is None:
+    if checkout is None:
         own_git.begin(folder)
     own_git.stage(folder, *files)
     for path in files:
@@ -72,8 +73,8 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     return Reply({"folder": f"{folder}", "files": list(files), "signer": signer or None})
 
 
-def _require_empty(folder: Path) -> None:
-    """Raise UsageError unless ``folder`` is new, or holds nothing but ``.git``."""
+def _require_empty(folder: Path, checkout: Checkout | None) -> None:
+    """Raise UsageError unless ``folder`` is new, or holds nothing but the ``.git`` of a clone without a commit."""
     try:
         there = sorted(entry.name for entry in folder.iterdir() if entry.name != ".git")
     except FileNotFoundError:
@@ -82,6 +83,11 @@ def _require_empty(folder: Path) -> None:
         raise UsageError(f"{folder}: {error.strerror}", hint="name a new folder") from error
     if there:
         raise UsageError(f"{folder} is not empty: {some(there)}", hint="nothing was written; name a new folder")
+    if checkout is not None and checkout.top == folder.resolve() and checkout.commit("HEAD") is not None:
+        raise UsageError(
+            f"{folder} is a clone with commits, of which nothing is checked out",
+            hint=f"git -C {quote(f'{folder}')} checkout HEAD -- . brings their files; or name a new folder",
+        )
 
 
 def _sources(inventory: str, ci: Sequence[str]) -> Iterator[tuple[str, Path]]:
