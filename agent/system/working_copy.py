@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from tempfile import TemporaryDirectory
@@ -77,8 +76,8 @@ class Checkout:
 
     @contextmanager
     def beside(self, *, writes: bool = False) -> Iterator[Callable[..., Completed]]:
-        """A function that runs git on the files, in a repository of our own with the clone's index and objects.
-        ``writes``: True if git may make new objects; they go into that repository."""
+        """A function that runs git on the files, in a repository of our own with the clone's index and objects; git's
+        complaints name the clone. ``writes``: True if git may make new objects; they go into that repository."""
         with TemporaryDirectory(prefix="hostwright-") as folder:
             own = Path(folder) / "own.git"
             run_git("init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
@@ -95,11 +94,21 @@ class Checkout:
                 "GIT_OBJECT_DIRECTORY": f"{self.common}/objects",
             }
             if writes:
-                clone = json.dumps(
-                    variables.pop("GIT_OBJECT_DIRECTORY"), ensure_ascii=False
-                )  # a colon ends a bare path
-                variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = clone
-            yield partial(run_git, variables=variables, cwd=self.top, timeout_s=TIMEOUT_S, output_limit=INDEX_LIMIT)
+                clone = json.dumps(variables.pop("GIT_OBJECT_DIRECTORY"), ensure_ascii=False)
+                variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = clone  # in quotes, for a colon ends a bare path
+
+            def ask(*arguments: str, input: bytes | None = None) -> Completed:
+                done = run_git(
+                    *arguments,
+                    input=input,
+                    variables=variables,
+                    cwd=self.top,
+                    timeout_s=TIMEOUT_S,
+                    output_limit=INDEX_LIMIT,
+                )
+                return done._replace(error=done.error.replace(os.fsencode(own), os.fsencode(self.git)))
+
+            yield ask
 
 
 @dataclass(frozen=True, slots=True)

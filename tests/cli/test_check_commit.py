@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def check(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 
 def test_what_is_committed_is_fine_without_further_words(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(capsys) == (0, "prod: 1 host, fine\n")
+
+
+def test_a_clone_that_git_cannot_read_is_named_by_its_own_path(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repo.path / ".git/index").write_text("garbage")
+    code, said = check(capsys)
+    assert code == 4
+    assert f"git cannot read {repo.path}: fatal: {repo.path}/.git/index: index file smaller than expected\n" in said
+    shutil.rmtree(repo.path / ".git/objects")
+    assert f"git cannot read {repo.path}: fatal: not a git repository: '{repo.path}/.git'\n" in check(capsys)[1]
 
 
 def test_a_hint_is_said_and_is_no_mistake(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
