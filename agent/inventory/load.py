@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.domain.fault import KeyPath
 from agent.domain.tree import Tree
 from agent.host.identity import admitted
-from agent.inventory.ansible.inventory import complain_of_unread, read_inventory
+from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.arguments import read_constants
-from agent.inventory.complaint import Complaints
+from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.environment import Environment
-from agent.inventory.fleet import read_fleet_file
+from agent.inventory.fleet import Fleet, read_fleet_file
 from agent.inventory.lint.deploy_files import require_python
-from agent.inventory.lint.fleet_hosts import check_hosts, check_windows
-from agent.inventory.lint.strays import complain_of_strays
 from agent.inventory.lock import Lock, read_lock
 from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched
 from agent.inventory.recipients import read_recipients
 from agent.inventory.site import Play, read_site
-from agent.inventory.source import open_source
+from agent.inventory.source import (
+    COPY,
+    FILES,
+    FOLDERS,
+    HOSTS_FILES,
+    PEOPLE,
+    Source,
+    is_backup,
+    is_expected_beside,
+    open_source,
+)
 from agent.inventory.tools import read_tools
+from agent.system.yaml import Node, locate
+
+_INVENTORY_SUFFIXES = (".yaml", ".yml", ".ini")
 
 
 def load(tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True) -> Environment:
@@ -46,14 +58,14 @@ def read(
     fleet, root = read_fleet_file(source, of_fleet)
     complaints.include(of_fleet)
     if root is not None:
-        check_hosts(fleet, root, inventory, complaints)
-        check_windows(fleet, root, complaints)
+        _check_hosts(fleet, root, inventory, complaints)
+        _check_windows(fleet, root, complaints)
     pinned = Complaints()
     tools = read_tools(source, pinned)
     lock = read_lock(source, pinned) if locked else Lock()
     complaints.include(pinned)
     complain_of_unread(source, inventory, complaints)
-    complain_of_strays(source, complaints)
+    _complain_of_strays(source, complaints)
     recipients = read_recipients(source, inventory.hosts, admitted(tree, name)[0], complaints)
     environment = Environment(
         tree,
@@ -78,3 +90,59 @@ def _sound(play: Play, complaints: Complaints) -> Play:
     read = [(mention.name, read_constants(mention, complaints)) for mention in play.mentions]
     sound = tuple(mention for _, mention in read if mention is not None)
     return replace(play, mentions=sound, broken=play.broken | {name for name, mention in read if mention is None})
+
+
+def _check_windows(fleet: Fleet, root: Node, complaints: Complaints) -> None:
+    """Complain of windows that are too short for the longest deploy and the settling after it."""
+    budget = fleet.schedule.deploy_timeout + fleet.schedule.settle
+    for index, window in enumerate(fleet.windows):
+        if window.for_ < budget:
+            path = ("windows", index, "for")
+            complaints.add(
+                locate(root, path),
+                path,
+                f"nothing would ever begin: a change needs {budget} s (schedule.deploy_timeout + schedule.settle)",
+                f"write {-(-budget // 60)}m or more, or lower schedule.deploy_timeout",
+            )
+
+
+def _check_hosts(fleet: Fleet, root: Node, inventory: Inventory, complaints: Complaints) -> None:
+    """Complain of patterns in fleet.yaml with unknown names. Such a suspension would suspend nobody."""
+    patterns: dict[KeyPath, str] = {
+        ("suspend", index, "hosts"): entry.hosts for index, entry in enumerate(fleet.suspend)
+    }
+    patterns |= {("windows", index, "hosts"): window.hosts for index, window in enumerate(fleet.windows)}
+    if fleet.reboot != "never":
+        patterns["reboot", "hosts"] = fleet.reboot.hosts
+    for path, hosts in patterns.items():
+        position = locate(root, path)
+        with complaints.of(position, path):
+            inventory.match(hosts)
+            for fault in inventory.unknown_names(hosts):
+                complaints.add(position, path, fault.problem, fault.remedy)
+
+
+def _complain_of_strays(source: Source, complaints: Complaints) -> None:
+    """Complain of files in the inventory's folder that nobody reads. A name that is nearly right would have no effect,
+    and nobody would notice. Files for people are left alone: hidden files, README, Markdown, licences."""
+    known = (*FILES, *PEOPLE, *FOLDERS)
+    for name in source.tree.names(source.folder):
+        if name not in known and not is_expected_beside(name) and (said := _stray(source, name)) is not None:
+            complaints.add(source.position(name), (), *said)
+        elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *HOSTS_FILES):
+            complaints.add(source.position(name), (), *source.missing(name, "file", ""))
+
+
+def _stray(source: Source, name: str) -> tuple[str, str] | None:
+    """Problem and remedy for a name that nobody reads; None for names that a deploy may use as a source."""
+    if is_backup(name):
+        return COPY
+    folder = any(path.startswith(f"{name}/") for path in source.paths)
+    meant = FOLDERS if folder else (*FILES, *PEOPLE)
+    if not folder and name.rpartition(".")[0] == "inventory":
+        return "nobody reads this", f"call it hosts{name.removeprefix('inventory')}"
+    if near := nearest(name.lower(), meant):
+        return "nobody reads this", near
+    if not folder and name.endswith(_INVENTORY_SUFFIXES):
+        return "nobody reads this", f"files here are {', '.join(meant)}; keep what deploys take elsewhere"
+    return None

@@ -1,1 +1,1 @@
-"""Mistakes that show only when files are compared with each other, and files that nobody reads."""
+"""Mistakes that show only when files are compared with each other, or read as code."""
