@@ -22,7 +22,7 @@ ON_HOSTS = re.compile(
 )
 """Modules whose messages come up on a managed host alone."""
 AT_ADMINS = re.compile(
-    r"(pinning|inventory/lint/hints|domain/request|secrets/(?!unseal)"
+    r"(pinning|inventory/lint/check_alone|domain/request|secrets/(?!unseal)"
     r"|cli/(commands/(admit|check|diff|enroll|init|inventory|lock|retire|schema|secret)"
     r"|admitting|annotations|contrasts|desk|previews|leaving|config_repo)\.)"
 )

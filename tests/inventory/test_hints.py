@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.inventory.lint.hints import hints
+from agent.inventory.lint.check_alone import hints
 from tests.inventory.samples import Repo
 
 CONFLICT = """\

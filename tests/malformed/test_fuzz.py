@@ -28,8 +28,7 @@ from agent.fleet.render import readme
 from agent.fleet.requests import judge_request
 from agent.host.identity import Identity, PublicIdentity, decryption_key
 from agent.inventory.complaint import Complaints
-from agent.inventory.lint.hints import hints
-from agent.inventory.lint.people import complain_of_people
+from agent.inventory.lint.check_alone import complain_of_people, hints
 from agent.inventory.load import read
 from agent.inventory.lock import lock_text, read_lock, stale
 from agent.inventory.secrets import plain_yaml

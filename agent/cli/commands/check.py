@@ -21,9 +21,7 @@ from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.fleet import FLEET_FILE
-from agent.inventory.lint.hints import hints, says_nothing
-from agent.inventory.lint.people import complain_of_people
-from agent.inventory.lint.sops_files import complain_of_clear_sops_files
+from agent.inventory.lint.check_alone import complain_of_clear_sops_files, complain_of_people, hints, says_nothing
 from agent.inventory.load import read
 from agent.inventory.source import Source, open_source
 from agent.policies import Policies
