@@ -9,8 +9,7 @@ import pytest
 
 from agent.domain.address import Address
 from agent.errors import InventoryError
-from agent.inventory.lint.external_deploys import require_runnable
-from agent.inventory.lint.requirements import there
+from agent.inventory.lint.external_deploys import require_runnable, there
 from agent.system.folder import FolderTree
 
 SITE = "web/site.py"

@@ -1,27 +1,39 @@
 """The check that deploys of other repositories can run on a host, made without running them.
 
 Nobody installs packages for a deploy. It runs with Python's library, with pyinfra and its dependencies, and with the
-modules of its own repository. Imports are followed through those modules. An import that may fail (in a ``try`` that
-catches it, below ``if TYPE_CHECKING``) needs no package.
+modules of its own repository. So a requirement is met by what pyinfra brings, or not at all. Imports are followed
+through those modules. An import that may fail (in a ``try`` that catches it, below ``if TYPE_CHECKING``) needs no
+package.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from functools import cache
+from pathlib import PurePosixPath
+
+from packaging.markers import Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from agent.domain.address import Address
 from agent.domain.stand_in import stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Tree, leads_out
 from agent.errors import InventoryError
-from agent.inventory.lint.requirements import modules, unmet_requirements
 from agent.problems import ProblemKind
 
 _PROVIDED = frozenset({"pyinfra", "__future__"}) | sys.stdlib_module_names
 _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_FILE, _PROJECT = "requirements.txt", "pyproject.toml"
+_ANOTHER = re.compile(r"(?:-r|--requirement|-c|--constraint)[ =]\s*(?P<path>.+)")
+_DEEPEST = 10
 
 
 def require_runnable(address: Address, tree: Tree) -> None:
@@ -45,7 +57,7 @@ def require_runnable(address: Address, tree: Tree) -> None:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         why = f"not Python: {error}" if isinstance(error, ValueError | SyntaxError) else "nested too deep to be read"
         raise InventoryError(f"{address} is {why}", hint="correct it there, and pin it anew") from error
-    reasons = (*unmet_requirements(tree), *_Modules(tree).elsewhere(address.path))
+    reasons = (*_unmet_requirements(tree), *_Modules(tree).elsewhere(address.path))
     if reasons:
         raise InventoryError(
             f"{address} needs Python packages of its own: {'; '.join(reasons)}",
@@ -73,7 +85,7 @@ class _Modules:
                     inner = [found for found in self._files(module) if found not in seen]
                     seen.update(inner)
                     pending += inner
-                elif top not in named and not optional and top not in _PROVIDED and top not in modules():
+                elif top not in named and not optional and top not in _PROVIDED and top not in _modules_there():
                     named.add(top)
                     yield f"{path}:{line} imports {top}"
 
@@ -128,3 +140,92 @@ def _guards(node: ast.AST) -> bool:
         return False
     caught = (ast.unparse(handler.type) if handler.type else "Exception" for handler in node.handlers)
     return any(name in _CAUGHT for names in caught for name in re.findall(r"\w+", names))
+
+
+def _unmet_requirements(tree: Tree) -> Iterator[str]:
+    """One line for each requirement at the top of a repository (requirements.txt, pyproject.toml) that is not met here.
+    An exact version stands for its major version: `pip freeze` writes what somebody had, not what the deploy needs."""
+    for path, line in (*_required_lines(tree, _FILE, 0), *_of_project(tree)):
+        if (why := _unmet(line)) is not None:
+            yield f"{path} asks for {line}{why}"
+
+
+@cache
+def there() -> dict[str, str]:
+    """pyinfra and its dependencies as installed here: normal name to version."""
+    found: dict[str, str] = {}
+    pending = ["pyinfra"]
+    while pending:
+        name = canonicalize_name(pending.pop())
+        if name in found:
+            continue
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an extra, or for another platform
+        found[name] = distribution.version
+        needed = (Requirement(line) for line in distribution.requires or ())
+        pending += [each.name for each in needed if _applies(each.marker)]
+    return found
+
+
+@cache
+def _modules_there() -> frozenset[str]:
+    """The top-level modules of pyinfra and its dependencies."""
+    held = there()
+    owners = importlib.metadata.packages_distributions()
+    return frozenset(module for module, names in owners.items() if held.keys() & map(canonicalize_name, names))
+
+
+def _unmet(line: str) -> str | None:
+    """Words to go behind an unmet requirement: the version installed here, or empty. None where it is met."""
+    try:
+        asked = Requirement(re.split(r"\s--hash[= ]", line)[0].strip())
+    except InvalidRequirement:
+        return ""
+    if not _applies(asked.marker):
+        return None
+    version = there().get(canonicalize_name(asked.name))
+    if version is None or asked.url is not None:
+        return ""
+    exact = [each.version for each in asked.specifier if each.operator == "==" and "*" not in each.version]
+    if exact and all(Version(each).major == Version(version).major for each in exact):
+        return None
+    return None if asked.specifier.contains(version, prereleases=True) else f" and {version} is here"
+
+
+def _applies(marker: Marker | None) -> bool:
+    return marker is None or marker.evaluate({"extra": ""})
+
+
+def _required_lines(tree: Tree, path: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Requirements, each with its file; files named by ``-r`` and ``-c`` are included. Options about where pip installs
+    from are skipped, because nothing is installed."""
+    text = _text(tree, path)
+    if text is None or depth > _DEEPEST:
+        return
+    for raw in re.sub(r"\\\n", " ", text).splitlines():
+        line = re.sub(r"(^|\s)#.*", "", raw).strip()
+        if another := _ANOTHER.fullmatch(line):
+            inner = f"{PurePosixPath(path).parent / another['path'].strip()}"
+            if _text(tree, inner) is None:
+                yield path, line
+            yield from _required_lines(tree, inner, depth + 1)
+        elif line and (not line.startswith("-") or line.startswith(("-e", "--editable"))):
+            yield path, line
+
+
+def _of_project(tree: Tree) -> Iterator[tuple[str, str]]:
+    try:
+        project = tomllib.loads(_text(tree, _PROJECT) or "").get("project", {})
+    except (ValueError, RecursionError):
+        return
+    dependencies = project.get("dependencies", []) if isinstance(project, dict) else []
+    yield from ((_PROJECT, f"{line}") for line in (dependencies if isinstance(dependencies, list) else []))
+
+
+def _text(tree: Tree, path: str) -> str | None:
+    try:
+        return tree.read(path).decode("utf-8-sig", errors="replace")
+    except KeyError:
+        return None
