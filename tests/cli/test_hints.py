@@ -24,7 +24,7 @@ ON_HOSTS = re.compile(
 AT_ADMINS = re.compile(
     r"(pinning|inventory/lint/check_alone|domain/request|secrets/(?!unseal)"
     r"|cli/(commands/(admit|check|diff|enroll|init|inventory|lock|retire|schema|secret)"
-    r"|admitting|annotations|contrasts|desk|previews|leaving|config_repo)\.)"
+    r"|admitting|annotations|desk|previews|leaving|config_repo)\.)"
 )
 """And those whose messages come up in a clone of the config repo alone. All others are run in both places."""
 

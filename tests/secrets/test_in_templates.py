@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.contrasts import comparison_lines, document, markdown
+from agent.cli.commands.diff import comparison_lines, document, markdown
 from agent.contrast import InventoryAt, compare
 from agent.domain.plan import WantedChange
 from agent.domain.sealed import shown

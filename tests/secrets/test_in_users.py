@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.contrasts import comparison_lines, document
+from agent.cli.commands.diff import comparison_lines, document
 from agent.contrast import InventoryAt, compare
 from agent.deploys.correction import Correction
 from agent.deploys.users import accounts, records, sudoers
