@@ -18,9 +18,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from agent.cli.first_boot import FOLDER, FORMATS, SERVICE
 from agent.cli.main import run
-from agent.cli.unattended.first_boot import FOLDER, SERVICE
-from agent.cli.unattended.formats import FORMATS
 from agent.domain.one_time_code import OneTimeCode
 from tests.gitserver import ConfigRepo, author
 

@@ -9,10 +9,9 @@ from typing import Final
 
 from agent.cli.desk import Desk
 from agent.cli.enrolment import Following
+from agent.cli.first_boot import FORMATS, FirstBoot, first_boot
 from agent.cli.invocation import Reply
 from agent.cli.output import Output
-from agent.cli.unattended.first_boot import FirstBoot, first_boot
-from agent.cli.unattended.formats import FORMATS
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
 from agent.errors import SettingsError, UsageError
