@@ -3,12 +3,11 @@ there as a whole, then writes and commits them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.cli.commands.check import tree_of
 from agent.cli.config_repo import ELSEWHERE, ConfigRepo
 from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
@@ -21,7 +20,8 @@ from agent.inventory.load import load
 from agent.inventory.lock import Lock
 from agent.system import own_git
 from agent.system.files import write_atomic
-from agent.system.working_copy import WorkingCopy, working_copy
+from agent.system.folder import FolderTree
+from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,24 @@ def desk_of(repo: ConfigRepo) -> Desk:
     environment = load(tree, inventory)
     status_remote = environment.fleet.status.remote
     return Desk(root, copy, tree, inventory, environment.inventory, environment.lock, status_remote)
+
+
+def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
+    """The files of the folder that a host would get, as they are now: the tracked ones, or without Git all."""
+    return FolderTree(root) if copy is None else CommittedTree(root, copy)
+
+
+def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
+    """A line for each way in which the folder differs from what hosts get."""
+    if copy.uncommitted:
+        yield f"not committed yet, judged as it lies here: {some(copy.uncommitted)}"
+    if untracked := [path for path in copy.untracked if not path.startswith(".")]:  # a person's own: hidden at the top
+        told = some(untracked)
+        yield f"not added to Git and not judged, no host gets it: {told}; `git add` what belongs to it"
+    if copy.submodules:
+        yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules))}"
+    if copy.left_out:
+        yield f"left out by hosts: {some(copy.left_out)}"
 
 
 def commit_or_tell(output: Output, desk: Desk, subject: str, changed: Sequence[str], *, commit: bool) -> None:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.cli.commands.check import unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
-from agent.cli.desk import desk_of
+from agent.cli.desk import desk_of, unlike_the_commit
 from agent.cli.invocation import Reply
 from agent.cli.output import Output, bug
 from agent.domain.layout import INVENTORIES

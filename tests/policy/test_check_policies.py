@@ -170,7 +170,7 @@ def test_data_that_no_rule_gets_is_a_complaint(repo: ConfigRepo, capsys: pytest.
 def test_policies_without_the_engine_are_refused(
     repo: ConfigRepo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.cli.policy_check.has_interpreter", lambda: False)
+    monkeypatch.setattr("agent.cli.commands.check.has_interpreter", lambda: False)
     code, said = check(repo, capsys, writable=WRITABLE)
     assert code == 6
     assert f"policies/writable.rego: {policies.NO_INTERPRETER[0]}; {policies.NO_INTERPRETER[1]}" in said

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
 from agent.cli.annotations import FORMATS, Findings
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.desk import tree_of, unlike_the_commit
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
-from agent.cli.policy_check import judge_hosts, sound_policies
+from agent.domain import policy
 from agent.domain.desired import DesiredState
 from agent.domain.layout import INVENTORIES
+from agent.domain.policy import PolicyInput, RuleMessage
 from agent.domain.text import escaped, plural, some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, UsageError
@@ -23,13 +25,18 @@ from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.fleet import FLEET_FILE
 from agent.inventory.lint.check_alone import complain_of_clear_sops_files, complain_of_people, hints, says_nothing
 from agent.inventory.load import read
+from agent.inventory.site import SITE_FILE
 from agent.inventory.source import Source, open_source
-from agent.policies import Policies
+from agent.policies import NO_INTERPRETER, Policies, policies_of
 from agent.remotes import repositories_of_administrator
+from agent.steps.deny import policy_input
 from agent.steps.resolve import state_of
-from agent.system.folder import FolderTree
-from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
+from agent.system.rego import RegoError, has_interpreter
+from agent.system.working_copy import working_copy
 from agent.system.yaml import Position, locate
+
+_RULES = ".rego"
+_DATA = (".json", ".yaml", ".yml")
 
 
 @click.command(cls=CliCommand)
@@ -54,7 +61,7 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
     for hint in hints(tree):
         doubts.put(hint)
     complain_of_clear_sops_files(tree, complaints)
-    policies = sound_policies(tree, complaints)
+    policies = _sound_policies(tree, complaints)
     fine = "" if complaints else ", fine"
     for name in names:
         try:
@@ -81,24 +88,6 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
     return Reply(None, wrong.exit, [wrong], {"hints": documents})
 
 
-def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
-    """The files of the folder that a host would get, as they are now: the tracked ones, or without Git all."""
-    return FolderTree(root) if copy is None else CommittedTree(root, copy)
-
-
-def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
-    """A line for each way in which the folder differs from what hosts get."""
-    if copy.uncommitted:
-        yield f"not committed yet, judged as it lies here: {some(copy.uncommitted)}"
-    if untracked := [path for path in copy.untracked if not path.startswith(".")]:  # a person's own: hidden at the top
-        told = some(untracked)
-        yield f"not added to Git and not judged, no host gets it: {told}; `git add` what belongs to it"
-    if copy.submodules:
-        yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules))}"
-    if copy.left_out:
-        yield f"left out by hosts: {some(copy.left_out)}"
-
-
 def _check(
     output: Output, tree: Tree, name: str, policies: Policies | None, doubts: Complaints
 ) -> dict[str, str | None]:
@@ -115,7 +104,7 @@ def _check(
                 digests[host] = state.digest
                 yield state, found
 
-    judge_hosts(policies, environment, wanted(), complaints, doubts)
+    _judge_hosts(policies, environment, wanted(), complaints, doubts)
     inventory, source = environment.inventory, open_source(tree, name)
     complain_of_people(source, inventory.hosts if inventory.complete else None, complaints)
     _complain_of_agent(environment, source, complaints)
@@ -145,3 +134,79 @@ def _complain_of_agent(environment: Environment, source: Source, complaints: Com
             root = source.mapping(FLEET_FILE, Complaints(), "")
             position = locate(root, path) if root is not None else Position(f"{source.folder}/{FLEET_FILE}")
             complaints.add(position, path, error.message, "run `hostwright lock`; hosts keep their version until then")
+
+
+def _sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
+    """The policies by which hosts can be judged; None if there are none, or if they have a mistake, which is then among
+    ``complaints``."""
+    for path in tree.paths(policy.FOLDER):
+        if path.lower().endswith(_RULES) and not path.endswith(_RULES):
+            complaints.add(Position(path), (), "nobody reads this", f"call it {path[: -len(_RULES)]}{_RULES}")
+    own = Complaints()
+    try:
+        policies = policies_of(tree)
+    except RegoError as error:
+        _add_fault(complaints, error)
+        return None
+    if not (policies.modules or policies.tests):
+        return None
+    if not has_interpreter():
+        complaints.add(Position(min({**policies.modules, **policies.tests})), (), *NO_INTERPRETER)
+        return None
+    for path in tree.paths(policy.FOLDER):
+        if path.endswith(_DATA) and "/." not in path:
+            own.add(Position(path), (), "nobody reads this", "write what rules compare with into a .rego file")
+    try:
+        for fault in policies.faults():
+            _add_fault(own, fault)
+    except RegoError as error:
+        _add_fault(own, error)
+    complaints.include(own)
+    return None if own else policies
+
+
+def _judge_hosts(
+    policies: Policies | None,
+    environment: Environment,
+    hosts: Iterator[tuple[DesiredState, ConcreteDeploys]],
+    complaints: Complaints,
+    doubts: Complaints,
+) -> None:
+    """Judge all ``hosts``: add what the rules deny to ``complaints``, and what they warn of to ``doubts``. All of
+    ``hosts`` is read, also without policies."""
+    waiting: deque[tuple[str, ConcreteDeploys]] = deque()
+    inventory, otherwise = environment.inventory, Position(f"{INVENTORIES}/{environment.name}/{SITE_FILE}")
+
+    def inputs() -> Iterator[PolicyInput]:
+        for state, deploys in hosts:
+            waiting.append((state.host, deploys))
+            yield policy_input(state, inventory=environment.name, groups=tuple(inventory.group_names(state.host)))
+
+    try:
+        for verdict in policies.judge(inputs()) if policies is not None else ():
+            host, deploys = waiting.popleft()
+            for said in verdict.denied:
+                complaints.add(*(_place_of(said, deploys) or (otherwise, ())), f"denied: {said.message}", "", host=host)
+            for said in verdict.warned:
+                doubts.add(*(_place_of(said, deploys) or (otherwise, ())), f"warning: {said.message}", "", host=host)
+    except RegoError as error:
+        _add_fault(complaints, error, host=waiting[0][0])
+    deque(hosts, maxlen=0)  # the caller needs all hosts read, also those that are not judged
+
+
+def _place_of(said: RuleMessage, deploys: ConcreteDeploys) -> tuple[Position, tuple[int | str, ...]] | None:
+    """The place in site.yaml of the resource or deploy that a rule's message names; None if there is no such one."""
+    for deploy, concrete in deploys:
+        resources = concrete.resources if concrete is not None else ()
+        if said.resource and any(resource.key == said.resource for resource in resources):
+            return deploy.place_of_resource(said.resource)
+    for deploy, _ in deploys:
+        if said.deploy == deploy.name:
+            return deploy.place(())
+    return None
+
+
+def _add_fault(complaints: Complaints, error: RegoError, *, host: str = "") -> None:
+    complaints.add(
+        Position(error.file or policy.FOLDER, error.line, error.column), (), error.message, error.remedy, host=host
+    )

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from agent.cli.commands.check import tree_of, unlike_the_commit
 from agent.cli.config_repo import ELSEWHERE, ConfigRepo
+from agent.cli.desk import tree_of, unlike_the_commit
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.contrast import HOST, Action, Comparison, Contrast, InventoryAt, Property, compare
