@@ -59,33 +59,35 @@ def _zone(name: str) -> str:
     return name
 
 
-Duration = Annotated[
+WrittenDuration = Annotated[
     int,
     BeforeValidator(seconds),
     WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$", "examples": ["60s", "30m", "4h"]}),
 ]
 """Written ``60s 30m 4h 2d``, kept in seconds."""
 
-Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "pattern": f"^{INSTANT}$"})]
+WrittenInstant = Annotated[
+    int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "pattern": f"^{INSTANT}$"})
+]
 """Written in ISO 8601 with a time zone, kept in seconds since the epoch."""
 
 Pattern = Annotated[str, Field(min_length=1, description="a host pattern, such as web:&production:!canary")]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2})%$")]
 
 
 class Schedule(ExactlyWritten):
     """Durations in seconds."""
 
-    fetch: Annotated[Duration, Field(ge=1)] = 60
+    fetch: Annotated[WrittenDuration, Field(ge=1)] = 60
     """how often the remote is asked for something new"""
-    drift: Annotated[Duration, Field(ge=1)] = 60
+    drift: Annotated[WrittenDuration, Field(ge=1)] = 60
     """how often the daemon asks whether anything on the host has changed"""
-    plan: Annotated[Duration, Field(ge=1)] = 1800
+    plan: Annotated[WrittenDuration, Field(ge=1)] = 1800
     """how often a cycle runs though nothing seems to have changed"""
-    settle: Duration = 60
+    settle: WrittenDuration = 60
     """how long an intended change has to come up well"""
-    deploy_timeout: Annotated[Duration, Field(ge=1)] = 1800
+    deploy_timeout: Annotated[WrittenDuration, Field(ge=1)] = 1800
     """the longest that one deploy may take"""
     watch: bool = False
     """look as soon as something changes, and not only every `drift`"""
@@ -154,18 +156,18 @@ class Suspend(ExactlyWritten):
     hosts: Pattern
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     """shown wherever the hold is"""
-    until: Instant | None = None
+    until: WrittenInstant | None = None
 
 
 class WindowSettings(ExactlyWritten):
     """A time window in which hosts may take what is new in Git."""
 
     hosts: Pattern
-    days: Annotated[tuple[Day, ...], Field(strict=False)] = ()
+    days: Annotated[tuple[Weekday, ...], Field(strict=False)] = ()
     """on which days it begins; none: every day"""
     from_: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     """when it begins, such as 02:00"""
-    for_: Annotated[Duration, Field(alias="for", ge=1, le=LONGEST_S)]
+    for_: Annotated[WrittenDuration, Field(alias="for", ge=1, le=LONGEST_S)]
     """how long it lasts, 7d at most"""
     tz: Annotated[str, AfterValidator(_zone)] = "UTC"
     """an IANA time zone, such as Europe/Berlin"""
@@ -175,7 +177,7 @@ class WindowSettings(ExactlyWritten):
     @property
     def settings(self) -> Window:
         return Window(
-            days=tuple(get_args(Day).index(day) for day in self.days),
+            days=tuple(get_args(Weekday).index(day) for day in self.days),
             from_minute=int(self.from_[:2]) * 60 + int(self.from_[3:]),
             for_s=self.for_,
             tz=self.tz,
@@ -186,10 +188,10 @@ class WindowSettings(ExactlyWritten):
 class Wave(ExactlyWritten):
     name: Annotated[str, Field(min_length=1)]
     hosts: Pattern
-    soak: Duration = 0
+    soak: WrittenDuration = 0
     min_ok: Percent = "50%"
     max_failed: Annotated[int, Field(ge=0)] = 0
-    stale_after: Duration = 7200
+    stale_after: WrittenDuration = 7200
 
 
 class Prune(ExactlyWritten):

@@ -42,10 +42,10 @@ _ANEW = "run `hostwright lock` in the config repo to write it anew"
 _HASH = " --hash="
 HEADER = "# Written by `hostwright lock`; do not edit.\n"
 
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PinText = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
+HexDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Bin = Annotated[
+LockedBin = Annotated[
     dict[CommandName, Annotated[str, AfterValidator(checked_path)]],
     Field(min_length=1, description="command: its path in the archive, or its script"),
 ]
@@ -53,10 +53,10 @@ Bin = Annotated[
 
 class LockedAsset(ExactlyWritten):
     url: Annotated[str, AfterValidator(checked_url)]
-    sha256: Digest
+    sha256: HexDigest
     size: Annotated[int, Field(ge=0)]
     """bytes"""
-    bin: Bin | None = None
+    bin: LockedBin | None = None
     """if elsewhere than the tool's own bin says"""
 
 
@@ -71,10 +71,10 @@ class LockedTool(ExactlyWritten):
     """A locked tool: ``platforms``, or ``requirements`` and the requirement that they were resolved from
     (``asked``)."""
 
-    version: Text
-    bin: Bin
+    version: PinText
+    bin: LockedBin
     platforms: Annotated[dict[PlatformName, LockedAsset] | None, Field(min_length=1)] = None
-    asked: Text | None = None
+    asked: PinText | None = None
     requirements: Annotated[tuple[LockedRequirement, ...] | None, Field(strict=False, min_length=1)] = None
 
     @model_validator(mode="after")
@@ -85,13 +85,13 @@ class LockedTool(ExactlyWritten):
 
 
 class LockedRepository(ExactlyWritten):
-    url: Text
-    ref: Text | None = None
+    url: PinText
+    ref: PinText | None = None
     """branch, tag or commit; none for the default branch"""
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    tree: Digest
+    tree: HexDigest
     """sha256 over all files: path, mode, sha256 of the content"""
-    left_out: Annotated[tuple[Text, ...] | None, Field(strict=False, min_length=1)] = None
+    left_out: Annotated[tuple[PinText, ...] | None, Field(strict=False, min_length=1)] = None
     """what of the commit is not among them"""
 
     @model_validator(mode="after")
@@ -106,7 +106,7 @@ class LockedAgent(ExactlyWritten):
     """The locked agent. ``asked``: the requirement that it was resolved from."""
 
     version: Annotated[str, Field(pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}$")]
-    asked: Text
+    asked: PinText
     requirements: Annotated[tuple[LockedRequirement, ...], Field(strict=False, min_length=1)]
 
     @model_validator(mode="after")
@@ -119,10 +119,10 @@ class LockedAgent(ExactlyWritten):
 class LockedSecret(ExactlyWritten):
     """A file of secrets."""
 
-    sha256: Digest
-    recipients: Annotated[dict[Text, Text], Field(min_length=1)]
+    sha256: HexDigest
+    recipients: Annotated[dict[PinText, PinText], Field(min_length=1)]
     """whom it was made for: recipient: name"""
-    left: Annotated[dict[Text, Text] | None, Field(min_length=1)] = None
+    left: Annotated[dict[PinText, PinText] | None, Field(min_length=1)] = None
     """who left since the value was last changed"""
 
 

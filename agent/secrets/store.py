@@ -229,10 +229,10 @@ class OwnKeys:
         raise InventoryError(f"{what} was not made for you", hint=hint)
 
     @cached_property
-    def _keys(self) -> list[age.Key]:
+    def _keys(self) -> list[age.PrivateKey]:
         """The keys that need no passphrase. The files of the others are put into ``_locked``. Raises UsageError where a
         file that the person named has no key."""
-        keys: list[age.Key] = []
+        keys: list[age.PrivateKey] = []
         for path in self._files:
             try:
                 data = read_bounded(path, KEY_LIMIT)

@@ -30,7 +30,7 @@ PRIVATE = re.compile(r"AGE-SECRET-KEY-|PRIVATE KEY-----")
 
 SSH_TYPES = ("ssh-ed25519", "ssh-rsa")
 
-Key = Any
+PrivateKey = Any
 """A private key as pyrage holds it."""
 
 
@@ -73,7 +73,7 @@ def encrypt(content: bytes, recipients: Sequence[str]) -> bytes:
     return made
 
 
-def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
+def decrypt(content: bytes, keys: Sequence[PrivateKey]) -> bytes:
     """The content of an age file, binary or armoured. Raises AgeError, NotForUs."""
     if not is_age(content):
         raise AgeError("this is no age file")
@@ -120,7 +120,7 @@ def unarmoured(content: bytes) -> bytes:
         return content
 
 
-def keys_of(content: bytes, passphrase: bytes | None = None) -> list[Key]:
+def keys_of(content: bytes, passphrase: bytes | None = None) -> list[PrivateKey]:
     """The keys of an identity file: lines of age's, or one OpenSSH private key. Raises AgeError, PassphraseNeeded."""
     if b"PRIVATE KEY-----" in content:
         return [_ssh_key(content, passphrase)]
@@ -131,19 +131,19 @@ def keys_of(content: bytes, passphrase: bytes | None = None) -> list[Key]:
     return [_x25519(secret) for secret in secrets]
 
 
-def x25519(secrets: Iterable[str]) -> list[Key]:
+def x25519(secrets: Iterable[str]) -> list[PrivateKey]:
     """Keys for texts ``AGE-SECRET-KEY-1…``. Raises AgeError."""
     return [_x25519(secret) for secret in secrets]
 
 
-def _x25519(secret: str) -> Key:
+def _x25519(secret: str) -> PrivateKey:
     try:
         return pyrage.x25519.Identity.from_str(secret)
     except pyrage.IdentityError:
         raise AgeError("not an age identity (AGE-SECRET-KEY-1…)") from None
 
 
-def _ssh_key(content: bytes, passphrase: bytes | None) -> Key:
+def _ssh_key(content: bytes, passphrase: bytes | None) -> PrivateKey:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_ssh_private_key
 
