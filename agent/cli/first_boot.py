@@ -26,7 +26,8 @@ from agent.cli.enrolment import INSTALLED, Following
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.tree import Tree
 from agent.errors import UsageError
-from agent.system.yaml import Value, dump
+from agent.system.document import Value
+from agent.system.yaml import dump
 
 FOLDER: Final = "/var/lib/hostwright-first-boot"
 SERVICE: Final = "hostwright-first-boot.service"

@@ -103,12 +103,13 @@ def _without_yaml(content: bytes) -> dict[str, str] | None:
 def _by_yaml(content: bytes, file: str) -> dict[str, str]:
     # Here and not above: most files have the plain form, and then no command has to load a YAML parser.
     from agent.system import yaml
+    from agent.system.document import Map, Scalar
 
     try:
         document = yaml.load(content, file)
     except InventoryError as error:
         raise SettingsError(error.message, hint=error.hint or f"edit {file}", lines=error.lines) from error
-    if not isinstance(document, yaml.Map):
+    if not isinstance(document, Map):
         raise SettingsError(f"{file}: not a mapping of settings", hint="write lines like `remote: https://…`")
     complaints: list[str] = []
     values: dict[str, str] = {}
@@ -118,9 +119,9 @@ def _by_yaml(content: bytes, file: str) -> dict[str, str]:
             meant = near(str(key), _CHECKS)
             known = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(_CHECKS)}"
             complaints.append(f"{where}: unknown key {key!r}: {known}")
-        elif isinstance(node, yaml.Scalar) and node.value is None:
+        elif isinstance(node, Scalar) and node.value is None:
             continue
-        elif not isinstance(node, yaml.Scalar) or not isinstance(node.value, str):
+        elif not isinstance(node, Scalar) or not isinstance(node.value, str):
             complaints.append(f"{where}: {key} must be text: put it in quotes")
         elif wrong := complaint(str(key), node.value):
             complaints.append(f"{where}: {wrong}")
@@ -149,9 +150,10 @@ def write(paths: Paths, settings: Settings) -> None:
 def render(settings: Settings) -> bytes:
     """The text of the file for ``settings``, without those that are None."""
     from agent.system import yaml
+    from agent.system.document import Key, Value
 
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    document: dict[yaml.Key, yaml.Value] = {name: str(value) for name, value in values.items() if value is not None}
+    document: dict[Key, Value] = {name: str(value) for name, value in values.items() if value is not None}
     return (_HEADER + yaml.dump(document)).encode()
 
 

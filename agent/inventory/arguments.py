@@ -19,8 +19,7 @@ from agent.domain.fault import KeyPath, Mistake
 from agent.inventory import validation
 from agent.inventory.complaint import Complained, Complaints
 from agent.inventory.site import Mention
-from agent.system.document import key_text
-from agent.system.yaml import List, Node, Value, plain
+from agent.system.document import List, Node, Value, key_text, plain
 
 
 def read_spec(mention: Mention, arguments: Value, complaints: Complaints) -> Spec:

@@ -13,8 +13,9 @@ from agent.domain.near import near
 from agent.domain.sealed import shown
 from agent.domain.text import escaped
 from agent.errors import HostwrightError, InventoryError
+from agent.system.document import Node, Position, locate
 from agent.system.remote import without_password
-from agent.system.yaml import Node, Position, YamlError, locate
+from agent.system.yaml import YamlError
 
 
 @dataclass(frozen=True, slots=True, order=True)

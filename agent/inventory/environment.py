@@ -37,7 +37,7 @@ from agent.inventory.source import open_source
 from agent.inventory.template.render import HostValues, HostVars, Renderer, TemplateProblem
 from agent.inventory.tools import DeclaredTool, PythonTool
 from agent.problems import ProblemKind
-from agent.system.yaml import Position
+from agent.system.document import Position
 
 __all__ = ["Environment", "HostDeploy", "HostSources"]
 

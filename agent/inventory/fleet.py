@@ -27,8 +27,8 @@ from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.providers import ProviderSettings
 from agent.inventory.source import Source, open_source
 from agent.system import timezone
+from agent.system.document import Node, locate
 from agent.system.remote import concealed, mistake
-from agent.system.yaml import Node, locate
 
 FLEET_FILE = "fleet.yaml"
 

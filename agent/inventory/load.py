@@ -29,7 +29,7 @@ from agent.inventory.source import (
     open_source,
 )
 from agent.inventory.tools import read_tools
-from agent.system.yaml import Node, locate
+from agent.system.document import Node, locate
 
 _INVENTORY_SUFFIXES = (".yaml", ".yml", ".ini")
 

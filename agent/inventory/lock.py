@@ -33,7 +33,8 @@ from agent.inventory.tools import (
     checked_url,
 )
 from agent.problems import ProblemKind
-from agent.system.yaml import Scalar, dump
+from agent.system.document import Scalar
+from agent.system.yaml import dump
 
 LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"

@@ -22,8 +22,7 @@ from agent.inventory.arguments import read_checks, read_spec
 from agent.inventory.complaint import Complained, Complaints, nearest
 from agent.inventory.site import Mention
 from agent.inventory.template.render import HostValues, TemplateProblem
-from agent.system.document import key_text
-from agent.system.yaml import Node, Position, Value, locate
+from agent.system.document import Node, Position, Value, key_text, locate
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from agent.inventory.complaint import Complaint, Complaints
 from agent.inventory.secrets import SecretFiles
 from agent.inventory.source import Source
 from agent.system import age
-from agent.system.yaml import Position
+from agent.system.document import Position
 
 ADMINS_FILE = "admins"
 _LINE = "write an age recipient (age1…) or an SSH public key (ssh-ed25519, ssh-rsa; age knows no others), and a comment"

@@ -22,7 +22,8 @@ from agent.inventory.source import Source, is_backup
 from agent.inventory.template.sealed import Sealed
 from agent.system import sops
 from agent.system.age import is_age, is_whole, unarmoured
-from agent.system.yaml import Position, load, plain
+from agent.system.document import Position, plain
+from agent.system.yaml import load
 
 SECRETS = "secrets"
 SUFFIX = ".age"

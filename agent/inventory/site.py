@@ -20,7 +20,7 @@ from agent.inventory.ansible.patterns import split
 from agent.inventory.complaint import Complaints, nearest, unknown_key
 from agent.inventory.playbook_keys import OF_PLAYBOOKS
 from agent.inventory.source import Source
-from agent.system.yaml import Key, List, Map, Node, Position, Scalar
+from agent.system.document import Key, List, Map, Node, Position, Scalar
 
 SITE_FILE = "site.yaml"
 

@@ -13,7 +13,7 @@ from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.problems import ProblemKind
 from agent.system import yaml
-from agent.system.yaml import Map, Node, Position, Scalar
+from agent.system.document import Map, Node, Position, Scalar
 
 HOSTS_FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts")
 FILES = (*HOSTS_FILES, "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml")

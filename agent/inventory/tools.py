@@ -20,7 +20,7 @@ from agent.inventory import validation
 from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
 from agent.inventory.template.render import Renderer, TemplateProblem
-from agent.system.yaml import Map, Node, Position
+from agent.system.document import Map, Node, Position
 
 TOOLS_FILE = "tools.yaml"
 

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from agent.deploys.written import descriptions
 from agent.domain.fault import Fault, KeyPath, Mistake
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.system.yaml import List, Map, Node, Scalar, locate, plain
+from agent.system.document import List, Map, Node, Scalar, locate, plain
 
 _MAPPING = ("a mapping is expected", "write `key: value` lines below it; where names are enough, [a, b]")
 _LIST = ("a list is expected", "write [a, b], or a line with a dash for each")

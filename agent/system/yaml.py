@@ -21,26 +21,9 @@ from agent.domain.sealed import is_sealed
 from agent.domain.text import escaped, not_utf8
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
-from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
+from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value
 from agent.system.yaml_scalars import SCALARS, constructed, core_value, implied
 from agent.system.yaml_words import BRACES, ParserStop, YamlProblem, explain, foreign_tag, twice
-
-__all__ = [
-    "Key",
-    "List",
-    "Map",
-    "Node",
-    "Position",
-    "Scalar",
-    "Unsafe",
-    "Value",
-    "YamlError",
-    "YamlProblem",
-    "dump",
-    "load",
-    "locate",
-    "plain",
-]
 
 SIZE_LIMIT = 8 * 1024 * 1024
 """Bytes of one file; an inventory of 10,000 hosts takes about one MiB."""

@@ -16,7 +16,7 @@ import pytest
 from agent.cli.annotations import FORMATS, Findings
 from agent.cli.main import run
 from agent.inventory.complaint import Complaint
-from agent.system.yaml import Position
+from agent.system.document import Position
 
 SITE = "inventories/demo/site.yaml"
 ODD = "inventories/demo/100%: a, b.yaml"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import InventoryError
-from agent.system import yaml
+from agent.system.document import plain
 from tests.drawing import cases
 from tests.inventory.oracle import Oracle
 from tests.inventory.samples import Repo
@@ -260,7 +260,7 @@ def test_a_variable_may_have_any_name_that_ansible_reads(tmp_path: Path, name: s
     repo = Repo(tmp_path)
     file = repo.write("hosts.yaml", json.dumps({"all": {"hosts": {"w1": {name: 1}}, "vars": {f"{name}_": 2}}}))
     repo.write("group_vars/all.yaml", json.dumps({f"{name}+": 3}))
-    variables = {key: yaml.plain(node) for key, node in repo.inventory().variables("w1").items()}
+    variables = {key: plain(node) for key, node in repo.inventory().variables("w1").items()}
     assert variables == Oracle(file).as_host("w1")
 
 

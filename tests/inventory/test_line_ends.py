@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.inventory.template.render import Renderer
-from agent.system.yaml import Position
+from agent.system.document import Position
 from tests.inventory.samples import Repo
 
 PIECES = (

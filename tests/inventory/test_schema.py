@@ -21,6 +21,7 @@ from agent.inventory.lock import LockFile
 from agent.inventory.schema import SCHEMAS, schema
 from agent.inventory.tools import Archive, Python
 from agent.system import yaml as reader
+from agent.system.document import plain
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -119,7 +120,7 @@ CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 def said(text: str) -> Any:
     """What a file says, as JSON has it."""
     node = reader.load(text.encode(), "file.yaml")
-    return None if node is None else json.loads(json.dumps(reader.plain(node)))
+    return None if node is None else json.loads(json.dumps(plain(node)))
 
 
 def corpus(name: str) -> list[Any]:

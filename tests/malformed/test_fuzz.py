@@ -35,7 +35,9 @@ from agent.inventory.secrets import plain_yaml
 from agent.inventory.source import open_source
 from agent.inventory.tools import read_tools
 from agent.system import age, allowed_signers, sops, sshsig, yaml
+from agent.system.document import plain
 from agent.system.folder import FolderTree
+from agent.system.yaml_words import YamlProblem
 from tests.fleet import hostile
 from tests.fleet.samples import NOW, report
 from tests.malformed.mutation import mutated
@@ -101,10 +103,10 @@ class Subjects:
         text = mutated(
             chance.choice([self.good[path] for path in self.good if path.endswith(".yaml")]), chance, self.others
         )
-        problems: tuple[yaml.YamlProblem, ...] = ()
+        problems: tuple[YamlProblem, ...] = ()
         try:
             node = yaml.load(text, "a.yaml", core=chance.random() < 0.2)
-            yaml.plain(node) if node is not None else None
+            plain(node) if node is not None else None
         except yaml.YamlError as error:
             problems = error.problems
         assert all(found.problem and found.remedy for found in problems)

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from agent.errors import InventoryError
 from agent.system import yaml
-from agent.system.yaml import Position, YamlError
+from agent.system.document import Map, Position, Value, locate, plain
+from agent.system.yaml import YamlError
+from agent.system.yaml_words import YamlProblem
 from tests.drawing import cases
 
 
-def read(text: str) -> yaml.Value:
+def read(text: str) -> Value:
     node = yaml.load(text.encode(), "f.yaml")
     assert node is not None
-    return yaml.plain(node)
+    return plain(node)
 
 
 def problem(text: str | bytes) -> str:
@@ -54,16 +56,16 @@ def test_an_empty_file_is_nothing() -> None:
 
 def test_every_key_and_value_knows_its_place() -> None:
     node = yaml.load(b"a: 1\nb:\n  - x\n  - {c: 2}\n", "f.yaml")
-    assert isinstance(node, yaml.Map)
+    assert isinstance(node, Map)
     assert node.keys["b"] == Position("f.yaml", 2, 1)
-    assert yaml.locate(node, ("b", 1, "c")) == Position("f.yaml", 4, 6)
+    assert locate(node, ("b", 1, "c")) == Position("f.yaml", 4, 6)
     assert node.values["a"].position == Position("f.yaml", 1, 4)
 
 
 def test_a_path_that_leads_nowhere_is_located_as_far_as_it_leads() -> None:
     node = yaml.load(b"a:\n  b: 1\n", "f.yaml")
     assert node is not None
-    assert yaml.locate(node, ("a", "nix", 5)) == Position("f.yaml", 1, 1)
+    assert locate(node, ("a", "nix", 5)) == Position("f.yaml", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_all_problems_of_a_readable_file_come_at_once() -> None:
 def test_where_ansible_reads_a_text_the_last_of_two_equal_keys_counts() -> None:
     node = yaml.load(b"a: 1\na: 2\n", "f.yaml", last_wins=True)
     assert node is not None
-    assert yaml.plain(node) == {"a": 2}
+    assert plain(node) == {"a": 2}
 
 
 def test_what_is_json_is_read_as_json() -> None:
@@ -182,7 +184,7 @@ SCRAPS = st.lists(st.sampled_from((*WORDS, *MORE_WORDS, *SPACES, *TAGS, *TAGGED)
 @cases(1500)
 @given(st.one_of(SCRAPS.map(str.encode), st.binary(max_size=40)))
 def test_no_input_ends_in_anything_but_a_value_or_a_complaint(content: bytes) -> None:
-    problems: tuple[yaml.YamlProblem, ...] = ()
+    problems: tuple[YamlProblem, ...] = ()
     try:
         yaml.load(content, "f.yaml")
     except YamlError as error:
@@ -203,9 +205,9 @@ JSONS = st.recursive(
 
 @cases(200)
 @given(JSONS)
-def test_what_is_dumped_reads_back(value: yaml.Value) -> None:
+def test_what_is_dumped_reads_back(value: Value) -> None:
     node = yaml.load(yaml.dump(value).encode(), "f.yaml")
-    assert (None if node is None else yaml.plain(node)) == value
+    assert (None if node is None else plain(node)) == value
 
 
 def test_only_plain_data_is_dumped() -> None:

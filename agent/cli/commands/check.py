@@ -31,9 +31,9 @@ from agent.policies import NO_INTERPRETER, Policies, policies_of
 from agent.remotes import repositories_of_administrator
 from agent.steps.deny import policy_input
 from agent.steps.resolve import state_of
+from agent.system.document import Position, locate
 from agent.system.rego import RegoError, has_interpreter
 from agent.system.working_copy import working_copy
-from agent.system.yaml import Position, locate
 
 _RULES = ".rego"
 _DATA = (".json", ".yaml", ".yml")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from agent.domain.fault import Mistake
-from agent.system.yaml import Node, Position
+from agent.system.document import Node, Position
 
 ALL = "all"
 UNGROUPED = "ungrouped"

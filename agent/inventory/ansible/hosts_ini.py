@@ -16,7 +16,7 @@ from agent.domain.text import not_utf8
 from agent.inventory.ansible.groups import UNGROUPED, HostGroups
 from agent.inventory.ansible.hosts_yaml import GROUP_GRAMMAR, HostsReader
 from agent.inventory.complaint import Complaints, nearest
-from agent.system.yaml import Key, List, Map, Node, Position, Scalar
+from agent.system.document import Key, List, Map, Node, Position, Scalar
 
 LITERAL_LIMIT = 10_000
 """The most characters of a value that is tried as a Python literal; the parser's memory grows with them."""

@@ -12,8 +12,7 @@ from agent.domain.fault import KeyPath
 from agent.inventory.ansible.groups import ALL, UNGROUPED, Host, HostGroup, HostGroups
 from agent.inventory.ansible.ranges import expand
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.system.document import key_text
-from agent.system.yaml import Key, Map, Node, Position, Scalar
+from agent.system.document import Key, Map, Node, Position, Scalar, key_text
 
 GROUP = re.compile(r"[\w][\w.-]*")
 GROUP_GRAMMAR = "a group name consists of letters, digits, _ - and ."

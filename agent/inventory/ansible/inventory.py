@@ -21,8 +21,7 @@ from agent.inventory.ansible.vars import GROUP_VARS, HOST_VARS, VarsFiles
 from agent.inventory.complaint import Complaints, ComplaintsError, nearest
 from agent.inventory.source import HOSTS_FILES, Source
 from agent.problems import ProblemKind
-from agent.system.document import key_text
-from agent.system.yaml import Node, Unsafe, Value, plain
+from agent.system.document import Node, Unsafe, Value, key_text, plain
 
 Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
 """JSON to print. It may hold floats, unlike the JSON that digests are made of."""

@@ -8,9 +8,8 @@ from agent.inventory.ansible.groups import Variables
 from agent.inventory.ansible.sops_vars import IN_CLEAR, is_sops, sealed
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import COPY, Source, is_backup, is_expected_beside
-from agent.system.document import key_text
+from agent.system.document import Map, Scalar, key_text
 from agent.system.sops import is_called_sops
-from agent.system.yaml import Map, Scalar
 
 GROUP_VARS = "group_vars"
 HOST_VARS = "host_vars"

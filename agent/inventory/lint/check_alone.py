@@ -20,8 +20,8 @@ from agent.inventory.site import SITE_FILE
 from agent.inventory.source import HOSTS_FILES, Source
 from agent.system import allowed_signers
 from agent.system.age import PRIVATE
+from agent.system.document import Position
 from agent.system.sops import is_called_sops, lies_in_clear
-from agent.system.yaml import Position
 
 SIGNERS = "trusted_signers"
 _IDENTITIES = "identities/"

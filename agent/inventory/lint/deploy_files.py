@@ -11,7 +11,7 @@ from agent.domain.text import not_utf8
 from agent.domain.tree import Tree
 from agent.inventory.complaint import Complaints
 from agent.inventory.site import Play
-from agent.system.yaml import Position
+from agent.system.document import Position
 
 _MODULE = (".py", "/__init__.py")
 

@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 from jinja2 import TemplateError, Undefined
 
 from agent.inventory.template.sealed import Sealed, require_unforged
-from agent.system.yaml import Key, List, Map, Node, Scalar, Unsafe, Value
+from agent.system.document import Key, List, Map, Node, Scalar, Unsafe, Value
 
 VALUE_LIMIT = 100_000
 """The most parts of one rendered value; variables that repeat each other grow fast."""

@@ -28,7 +28,7 @@ from agent.inventory.template.sandbox import Sandbox, known
 from agent.inventory.template.sealed import Sealed, as_text
 from agent.inventory.template.undefined import absent
 from agent.problems import ProblemKind
-from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
+from agent.system.document import List, Map, Node, Position, Unsafe, Value
 
 _OPTIONS = "#jinja2:"
 _MARKS = re.compile(r"\{[{%#]")

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.inventory.template.lazy import settled
 from agent.system import yaml
+from agent.system.document import plain
 
 
 def from_json(value: str, **_: object) -> Any:
@@ -30,7 +31,7 @@ def from_yaml(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     node = yaml.load(value.encode(), "the text", last_wins=True)
-    return None if node is None else yaml.plain(node)
+    return None if node is None else plain(node)
 
 
 def from_yaml_all(value: Any) -> Any:
