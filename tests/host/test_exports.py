@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.domain.commit import TrustedCommit
+from agent.host import believed
 from agent.host.exports import Exports
-from agent.system import signature
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
 
@@ -35,7 +35,7 @@ def mirror(tmp_path: Path, commit: TrustedCommit) -> Mirror:
 @pytest.fixture
 def settled(tmp_path: Path, mirror: Mirror, commit: TrustedCommit, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An export that has stood unchanged long enough to be known by its signature."""
-    monkeypatch.setattr(signature, "RACY_NS", 0)
+    monkeypatch.setattr(believed, "RACY_NS", 0)
     for _ in range(2):
         folder = Exports(tmp_path / "commits", mirror).folder(commit)
     assert folder.with_name(f"{commit.sha}.seen").is_file()

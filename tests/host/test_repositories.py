@@ -16,10 +16,10 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import tree_digest
 from agent.errors import Consequence, Exit, InventoryError, SourceError, TrustError
-from agent.host import repositories
+from agent.host import believed, repositories
 from agent.host.repositories import Repositories
 from agent.inventory.lint.external_deploys import require_runnable
-from agent.system import git_command, signature
+from agent.system import git_command
 from agent.system.git import Access
 from tests.gitserver import ConfigRepo, SshServer, http_server, ssh_server
 
@@ -159,7 +159,7 @@ def test_a_store_in_which_somebody_changed_something_is_fetched_anew(
 def test_a_store_that_nobody_touched_is_not_read_again(
     pin: RepositoryPin, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signature, "RACY_NS", 0)
+    monkeypatch.setattr(believed, "RACY_NS", 0)
     Repositories(store, ANY).tree(pin)
     read: list[object] = []
     monkeypatch.setattr(repositories, "tree_digest", lambda tree: read.append(tree) or tree_digest(tree))
