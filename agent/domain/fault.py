@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -54,6 +55,15 @@ class Mistake(InventoryError, ValueError):
     def below(self, *path: str | int) -> tuple[Fault, ...]:
         """The faults with ``path`` put before theirs."""
         return tuple(replace(fault, path=(*path, *fault.path)) for fault in self.faults)
+
+
+def compiled(pattern: str, problem: str, flags: int = 0) -> re.Pattern[str]:
+    """``pattern`` compiled. Raises Mistake, which begins with ``problem``, if it is no regular expression."""
+    try:
+        return re.compile(pattern, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else f"{error}"
+        raise Mistake(f"{problem}: {why}", "put a backslash before what is meant as it is: . * [ (") from None
 
 
 def no_truth(value: object) -> object:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from agent.deploys.dotfiles.contents import Contents, SetFiles
-from agent.domain.fault import Mistake
+from agent.domain.fault import Mistake, compiled
 
 IGNORE_FILE = ".stow-local-ignore"
 DOT = "dot-"
@@ -93,8 +93,4 @@ def _compiled(whole: str, pattern: str, origin: str) -> re.Pattern[str]:
             f"{origin}: the pattern {pattern[:_PATTERN_LIMIT]!r} may take too long",
             f"at most {_REPEATS_LIMIT} repetitions (* + {{}}), none of a group, and {_PATTERN_LIMIT} characters",
         )
-    try:
-        return re.compile(whole)
-    except re.error as error:
-        problem = f"{origin}: {pattern!r} is no regular expression: {error}"
-        raise Mistake(problem, "put a backslash before what is meant as it is: . * [ (") from None
+    return compiled(whole, f"{origin}: {pattern!r} is no regular expression")

@@ -13,7 +13,7 @@ from agent.deploys.edits import REPLACING
 from agent.deploys.items import VALIDATED, Item
 from agent.deploys.spec import NamedEntry
 from agent.deploys.written import AccountName, Quoted, Written
-from agent.domain.fault import Mistake
+from agent.domain.fault import Mistake, compiled
 from agent.domain.near import near
 from agent.system.attributes import CAPABILITIES
 
@@ -86,12 +86,7 @@ class LineEntry(Written):
     @field_validator("match")
     @classmethod
     def _expression(cls, match: str | None) -> str | None:
-        try:
-            re.compile(match or "")
-        except re.error as error:
-            raise Mistake(
-                f"not a regular expression: {error}", "put a backslash before what is meant as it is: . * [ ("
-            ) from None
+        compiled(match or "", "not a regular expression")
         return match
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Sequence
 
-from agent.domain.fault import Mistake
+from agent.domain.fault import Mistake, compiled
 from agent.domain.text import printable
 from agent.inventory.ansible.groups import ALL, HostGroups
 
@@ -78,14 +78,8 @@ def _hosts(name: str, groups: HostGroups) -> tuple[str, ...]:
 
 
 def _matcher(name: str) -> Callable[[str], object]:
-    try:
-        return re.compile(name[1:] if name[0] == "~" else fnmatch.translate(name)).match
-    except (re.error, RecursionError, OverflowError) as error:
-        why = "it is nested too deep" if isinstance(error, RecursionError) else f"{error}"
-        raise Mistake(
-            f'"{printable(name)}" is not a regular expression: {why}',
-            "put a backslash before what is meant as it is: . * [ (",
-        ) from error
+    pattern = name[1:] if name[0] == "~" else fnmatch.translate(name)
+    return compiled(pattern, f'"{printable(name)}" is not a regular expression').match
 
 
 def _subscript(part: str) -> tuple[str, tuple[int, int | None] | None]:

@@ -226,6 +226,7 @@ def test_a_later_package_wins_where_stow_sees_a_conflict(tmp_path: Path) -> None
         ("a*b*c*d*", "may take too long"),
         ("x" * 300, "may take too long"),
         ("(a", r"'\(a' is no regular expression"),
+        ("a{99999999999}", "is no regular expression: the repetition number is too large"),
         ("\\xff\xff(", "is no regular expression"),
     ],
 )

@@ -177,6 +177,8 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
         ({"/p": {"content": "", "owner": "a b"}}, "String should match pattern"),
         ({"/p": {"line": "a\nb"}}, "for several lines use block"),
         ({"/p": {"line": "a", "match": "("}}, "not a regular expression"),
+        ({"/p": {"line": "a", "match": "(" * 5000}}, "not a regular expression: it is nested too deep"),
+        ({"/p": {"line": "a", "match": "a{99999999999}"}}, "not a regular expression: the repetition number is"),
         ({"/p": {"content": "", "match": "a"}}, "`match` without `line`"),
         ({"/p": {"lines": {"a": "x"}, "blocks": {"a": "x"}}}, "a line and a block are both named 'a'"),
         ({"/p#1": {"line": "a"}}, "cannot be told apart"),

@@ -7,6 +7,9 @@ from typing import NoReturn
 
 from jinja2 import TemplateError
 
+from agent.domain import fault
+from agent.domain.text import printable
+
 
 def refuse(problem: str) -> NoReturn:
     raise TemplateError(problem)
@@ -14,7 +17,8 @@ def refuse(problem: str) -> NoReturn:
 
 def compiled(pattern: str, ignorecase: bool, multiline: bool) -> re.Pattern[str]:
     """``pattern`` compiled with these flags. Raises TemplateError if it is no regular expression."""
+    flags = (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
     try:
-        return re.compile(pattern, (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0))
-    except re.error as error:
-        refuse(f'"{pattern}" is no regular expression: {error}')
+        return fault.compiled(pattern, f'"{printable(pattern)}" is no regular expression', flags)
+    except fault.Mistake as error:
+        refuse(f"{error}")
