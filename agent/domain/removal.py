@@ -117,10 +117,10 @@ class Removals:
 class Pruned:
     """The results of a cycle's work on what has left Git.
 
-    ``waits``: why nothing was removed at all; empty otherwise. ``done``: each with the fate that it met. ``revoked``:
-    keys of the resources that lost their access to the host, removed or not. ``departed``: by deploy, the ``on_remove``
-    that ended well. ``stayed``: by deploy, why its ``on_remove`` did not. ``standing``: the entries that no deploy
-    wants and that stay.
+    ``waits``: why nothing was removed but what stood in the way of a change; empty otherwise. ``done``: each with the
+    fate that it met. ``revoked``: keys of the resources that lost their access to the host, removed or not.
+    ``departed``: by deploy, the ``on_remove`` that ended well. ``stayed``: by deploy, why its ``on_remove`` did not.
+    ``standing``: the entries that no deploy wants and that stay.
     """
 
     waits: str = ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agent.deploys.kind import units_of
+from agent.deploys.kind import paths_of, units_of
 from agent.deploys.unit_state import template_of
 from agent.domain.account import Account
 from agent.domain.desired import DEPLOY_KIND, DesiredDeploy, DesiredState, Mode
@@ -23,7 +23,7 @@ from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
-from agent.domain.removal import Departure, Leaving, Pruned, Removal, Removals
+from agent.domain.removal import Departure, Fate, Leaving, Pruned, Removal, Removals
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
@@ -73,7 +73,8 @@ def prune(
     """
     state, after = account.state, account.after
     wanted = _wanted(account, before)
-    why = unfit(account, converged=before.commit is not None, excused=leaving_units(ledger.entries(), wanted))
+    units = leaving_units(ledger.entries(), wanted)
+    why = unfit(account, converged=before.commit is not None, excused=units)
     if state is None:
         return Pruned(waits=why, standing=_standing(ledger))
     left_git = partial(
@@ -96,7 +97,23 @@ def prune(
     left_git = partial(left_git, hold_denied=hold_denied)
     if why:
         leaving = left_git(waits=why) if after is not None else Leaving()
-        return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)
+        blocking = _blocking(account, leaving)
+        if not blocking or unfit(account, converged=before.commit is not None, excused=units, failed=False):
+            return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)
+        free = Leaving(tuple(each for each in left_git().removals if each.entry.key in blocking)).permitted
+        if free.due:
+            begin()
+        found = carry_out(free.removals, ledger, state, wanted=wanted)
+        gone = {each.entry.key for each in found.done}
+        return Pruned(
+            why,
+            replace(leaving, removals=tuple(each for each in leaving.removals if each.entry.key not in gone)),
+            found.done,
+            revoked,
+            standing=_standing(ledger),
+            failures=(*untaken, *_failures(found, {}, {})),
+            reloaded=found.reloaded,
+        )
     there = {deploy.name for deploy in state.deploys}
     waiting = _backoff(before, memory.attempts, there, now) if waits_for_backoff else {}
     if waiting or revoked or untaken:
@@ -132,19 +149,32 @@ def _surely_left(account: Account, state: DesiredState, removals: Iterable[Remov
     return tuple(removal for removal in removals if removal.entry.deploy not in unknown)
 
 
-def unfit(account: Account, *, converged: bool, excused: Set[str] = frozenset()) -> str:
+def _blocking(account: Account, leaving: Leaving) -> frozenset[str]:
+    """Keys of what has left Git and lies in a folder that is to be gone, or something else, now: the folder waits for
+    them, and they must not wait for it."""
+    changes = account.after.changes if account.after is not None else ()
+    folders = [path for each in changes if each.wanted.refused for path in paths_of(each.resource)]
+    return frozenset(
+        each.entry.key
+        for each in leaving.removals
+        if each.fate is Fate.REMOVE
+        and any(path.startswith(f"{folder}/") for path in paths_of(each.entry.key) for folder in folders)
+    )
+
+
+def unfit(account: Account, *, converged: bool, excused: Set[str] = frozenset(), failed: bool = True) -> str:
     """The reason why this cycle removes nothing; empty if it may. ``converged``: True if the host has been as wanted
     before. ``excused``: units whose failure keeps nothing (``leaving_units``): they are to go, or a file that they read
-    is."""
+    is. ``failed``: False to leave out what failed or is not as wanted."""
     if account.state is None or account.after is None:
         return "the cycle did not get that far"
     reasons = (
         "" if converged else "the host has never been as wanted yet",
         account.hold.reason if account.hold is not None and account.hold.kind is not HoldKind.PINNED else "",
         account.shut.reason if account.shut is not None else "",
-        "something failed" if account.harmed else "",
+        "something failed" if failed and account.harmed else "",
         "the cycle was asked to end" if account.unsettled else "",
-        _not_in_sync(account, account.state, account.after),
+        _not_in_sync(account, account.state, account.after) if failed else "",
         _not_well(account.health, excused),
     )
     return next(filter(None, reasons), "")

@@ -138,6 +138,22 @@ def test_each_resource_meets_its_fate_and_the_ledger_knows(host: Host) -> None:
     assert host.prune().done == ()
 
 
+def test_what_left_git_in_a_folder_that_is_to_be_gone_does_not_wait_for_the_folder(host: Host) -> None:
+    (host.folder / "tree").mkdir()
+    host.gave("tree/f")
+    host.gave("other")
+    refused = change(resource=host.key("tree"), refused=True)
+    host.told = replace(host.told, after=plan(planned(refused)), failures=[DeployError("tree: it is not empty")])
+    pruned = host.prune()
+    assert (list((host.folder / "tree").iterdir()), host.there) == ([], ["other", "tree"])
+    assert pruned.waits == "something failed"
+    (host.folder / "other").rename(host.folder / "tree/f")
+    host.told = replace(host.told, health=health("nginx.service has failed"))
+    host.gave("tree/g")
+    host.prune()
+    assert sorted(path.name for path in (host.folder / "tree").iterdir()) == ["f", "g"], "the host is not well"
+
+
 def test_in_a_bad_cycle_nothing_goes_and_the_reason_is_known(host: Host) -> None:
     key = host.gave("f")
     host.told = replace(host.told, health=health("nginx.service has failed"))
