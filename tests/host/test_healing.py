@@ -16,8 +16,8 @@ from agent.host.healing import heal
 from agent.host.identity import Identity
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
+from agent.host.outbox import Spool
 from agent.host.paths import Paths
-from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.system.files import discard
 from agent.system.misplaced import aside_of

@@ -9,7 +9,7 @@ import pytest
 from agent.domain.phase import Phase
 from agent.domain.status import Signed
 from agent.errors import ReportError
-from agent.host.spool import Spool
+from agent.host.outbox import Spool
 from tests.fleet import samples
 from tests.fleet.samples import NOW, bare, branch
 

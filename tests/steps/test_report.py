@@ -18,10 +18,9 @@ from agent.errors import ReportError, SettingsError
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.identity import Identity
-from agent.host.outbox import outboxes_of_host
+from agent.host.outbox import Spool, outboxes_of_host
 from agent.host.paths import Paths
 from agent.host.settings import Settings
-from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.problems import ProblemKind
 from agent.steps.report import StatusReporter
