@@ -15,7 +15,6 @@ import stat
 from collections.abc import Callable
 from io import FileIO
 
-from agent.engine.facts.pattern import translated
 from agent.engine.facts.shape import Lines
 
 _PLAIN = re.compile(r"/[ -&(-\[\]-~]*")
@@ -26,6 +25,18 @@ _SEARCHED_MAX = 1 << 20
 
 _FOLDER_MAX = 10_000
 """The most entries of a folder for which ``find`` keeps the order of the file system."""
+
+_STARS_MAX = 4
+"""The most stars in a pattern: with more, Python could take for ever."""
+
+_ATOM = re.compile(
+    r"\\(?P<escaped>[.[*^$\\])"
+    r"|(?P<any>\.)"
+    r"|(?P<set>\[\^?[\w #;,!%/<>@'\"]+\])"
+    r"|(?P<extended>[+?{}()|])"
+    r"|(?P<literal>[^][\\.*^$+?{}()|])",
+    re.ASCII,
+)
 
 _OWN_PROCESS = ("/proc/self/", "/proc/thread-self/")
 
@@ -115,11 +126,38 @@ def below(path: str, kind: str) -> Lines | None:
 def matching(pattern: str, path: str, exists: str, *, extended: bool) -> Lines | None:
     """The lines that ``grep`` finds in a regular file; ``exists`` where it finds none, no line where nothing is
     there."""
-    search = translated(pattern, extended=extended)
+    search = _translated(pattern, extended=extended)
     data = _searchable(path) if search and _is_plain(exists, start="") else None
     if data is None or search is None:
         return [] if search and _is_missing(path) else None
     return [line for line in _lines(data) if search.search(line)] or [exists]
+
+
+def _translated(pattern: str, *, extended: bool) -> re.Pattern[str] | None:
+    """The pattern of grep as a pattern of Python, where both are certain to find the same lines of ASCII text; else
+    None. ``extended``: True for ``grep -E``."""
+    if not (pattern.isascii() and pattern.isprintable()):
+        return None
+    rest, made = (pattern[1:], "^") if pattern.startswith("^") else (pattern, "")
+    end = ""
+    if rest.endswith("$") and not rest.endswith("\\$"):
+        rest, end = rest[:-1], r"\Z"
+    if not rest:
+        return None
+    place = 0
+    while place < len(rest):
+        atom = _ATOM.match(rest, place)
+        if atom is None or (atom["extended"] and extended):
+            return None
+        text = atom["escaped"] or atom["extended"] or atom["literal"]
+        made += atom["any"] or atom["set"] or re.escape(text)
+        place = atom.end()
+        if rest.startswith("*", place):
+            made += "*"
+            place += 1
+            if rest.startswith("*", place):
+                return None
+    return re.compile(made + end) if rest.count("*") <= _STARS_MAX else None
 
 
 def between(start: str, end: str, path: str, exists: str, missing: str) -> Lines | None:
