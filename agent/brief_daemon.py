@@ -20,8 +20,7 @@ from agent.parts import Parts
 from agent.system.host import REBOOT_MARKS
 from agent.trace import rest as rests
 from agent.trace.answers import trace, unsteady
-from agent.trace.remote import offered
-from agent.trace.rest import Rest
+from agent.trace.rest import Rest, offered
 
 NEVER = 2**40
 """Seconds since the epoch, for a rest that only another answer of the host or the remote ends."""

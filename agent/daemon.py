@@ -4,9 +4,9 @@ Each cycle is a process of its own (the unit ``hostwright-cycle.service``; a pla
 its memory is free afterwards, a restart of the daemon kills no dpkg, and a newer version acts from the next cycle on.
 The daemon itself has a clock (``schedule``), the control socket and the watchdog; else only the standard library.
 
-If the last cycle left the host at rest (``trace.rest``), these are the reasons for the next one: a question of the
-trace has another answer now; the remote offers something new; the time comes that the cycle named; a person asks. The
-questions change nothing. A host that is not at rest gets a cycle after the shortest interval of its schedule.
+While the host is at rest (``trace.rest``), these are the reasons for a cycle: a question of the trace has another
+answer now, the remote offers something new, or a health check does not pass (``trace.asking``); the time comes that the
+last cycle named; a person asks. A host that is not at rest gets a cycle after the shortest interval of its schedule.
 """
 
 from __future__ import annotations
@@ -21,23 +21,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import schedule
 
 from agent.control import Caller, ControlSocket
-from agent.domain.text import printable
 from agent.host.paths import Paths
 from agent.system import systemd
 from agent.system.log import log_to_stderr
-from agent.trace.answers import subject_of
-from agent.trace.glance import Glance
-from agent.trace.remote import Asked, offered
-from agent.trace.rest import PASSED, Rest, TimedCommand, lines, read
-from agent.trace.suspicion import CHANGES_MOST, Suspicion, write
-
-if TYPE_CHECKING:
-    from agent.trace.watch import Watching
+from agent.trace.asking import DaemonQuestions
 
 log = logging.getLogger("hostwright")
 
@@ -61,9 +52,6 @@ PAUSE_MOST_S = 3600.0
 
 LONGEST_CYCLE_S = 4 * 3600.0
 """The longest cycle that counts as progress. The unit's own limit, far below, should have ended it."""
-
-REMOTE, CHECKS = "the remote", "the health checks"
-"""The two that child processes of the daemon ask."""
 
 STOP_GRACE_S = 600.0
 """The time for a cycle that is our own child to finish its operation when the daemon stops."""
@@ -89,17 +77,7 @@ class Daemon:
         self.selector = selectors.DefaultSelector()
         self.cycle: subprocess.Popen[bytes] | None = None
         self.cycle_began = 0.0
-        self.rest = Rest()
-        """The rest that the last cycle wrote. Its intervals count until the next one is written."""
-        self.glance = Glance()
-        self.asked: dict[str, Asked] = {}
-        """The child processes that ask now, by whom they ask: ``REMOTE``, ``CHECKS``."""
-        self.silent: set[str] = set()
-        """Those of the two that gave no answer, as the log has said already."""
-        self.watch: Watching | None = None
-        """The kernel's watch of the folders in the trace; None where fleet.yaml does not ask for it, or it failed."""
-        self.same_at = time.time()
-        """The last time, in seconds since the epoch, at which the host was as the last cycle left it."""
+        self.asking = DaemonQuestions(paths, self.selector)
         self.clocks = _clocks()
         self.stopping = False
         self.callers: list[Caller] = []
@@ -126,13 +104,13 @@ class Daemon:
         finally:
             systemd.notify("STOPPING=1")
             control.close()
-            self._leave()
+            self._end()
 
     def _turn_until_stopped(self, control: ControlSocket, wake: socket.socket) -> None:
         while not self.stopping:
             self.scheduler.run_pending()
             self._reap()
-            self._hear()
+            self.due |= self.asking.hear()
             self._look_if_stirred()
             if self.due and self.cycle is None:
                 self._begin()
@@ -162,17 +140,17 @@ class Daemon:
 
     def _register(self) -> None:
         """Schedule the next looks and cycles, by what the last cycle said."""
-        said, self.same_at = read(self.paths.rest), time.time()
-        self.rest = said if said is not None else self.rest.over
+        self.asking.begin()
         self.scheduler.clear()
-        self._end_watch()
-        if self.rest.is_current():
-            self._every(self.rest.drift_s, self._check)
-            self._every(self.rest.fetch_s, lambda: self._ask_beside(REMOTE, self.rest.ask))
-            self._every(min(self.rest.plan_s, self.rest.until - int(time.time())), self._make_due)
-            self._begin_watch()
+        rest = self.asking.rest
+        if rest.is_current():
+            self._every(rest.drift_s, self._look)
+            self._every(rest.fetch_s, self._ask_remote)
+            self._every(min(rest.plan_s, rest.until - int(time.time())), self._make_due)
+            if self.asking.begin_watch():
+                self._look()  # nobody watched between the cycle's questions and now
         else:
-            interval = self.rest.interval_s
+            interval = rest.interval_s
             self._every(min(interval, TRIAL_S) if self.paths.previous.is_symlink() else interval, self._make_due)
 
     def _every(self, seconds: int, job: Callable[[], None]) -> None:
@@ -182,100 +160,21 @@ class Daemon:
     def _make_due(self, *_: object) -> None:
         self.due = True
 
-    def _check(self, *, by_clock: bool = True) -> None:
-        """Ask the questions of the trace again. Another answer is a reason for a cycle, which finds out why."""
-        if self.cycle is not None or self.due:
-            return
-        said = read(self.paths.rest)
-        if said is None or not said.is_current():
-            self.due = True
-            return
-        if self.watch is not None:
-            self.watch.look()
-        try:
-            changes = self.glance.differing(self.paths.rest, CHANGES_MOST)
-            if changes:
-                self._suspect([(subject_of(line), answer.decode(errors="replace")) for line, answer in changes])
-        except (OSError, ValueError, LookupError) as error:  # also a kind of question that only a newer agent knows
-            log.warning("%s cannot be read, so a cycle looks: %s", self.paths.rest, error)
-            self.due = True
-        if by_clock:
-            self._ask_beside(CHECKS, self.rest.probe)
-        self.same_at = self.same_at if self.due else time.time()
-        if self.watch is not None:
-            self.watch.looked(time.monotonic(), by_clock=by_clock)
-
-    def _suspect(self, changes: Sequence[tuple[str, str]]) -> None:
-        self.due = True
-        log.info("not as the last cycle left it: %s", ", ".join(printable(subject) for subject, _ in changes))
-        with contextlib.suppress(OSError):
-            write(self.paths.suspicion, Suspicion(self.same_at, time.time(), changes))
-
-    def _begin_watch(self) -> None:
-        """Let the kernel watch as well, where fleet.yaml asks for it. The clock goes on asking all the same."""
-        if not self.rest.watch:
-            return
-        try:
-            from agent.trace.watch import Watching, folders
-
-            self.watch = Watching(self.rest.drift_s, self.selector)
-            self.watch.kernel.add(folders(lines(self.paths.rest)))
-        except (OSError, ValueError) as error:
-            log.warning("the kernel watches no more: %s; looking every %s s", error, self.rest.drift_s)
-            self._end_watch()
-            return
-        self._check()  # nobody watched between the cycle's questions and now
-
-    def _end_watch(self) -> None:
-        if self.watch is not None:
-            self.watch.close()
-            self.watch = None
+    def _look(self, *, by_clock: bool = True) -> None:
+        if self.cycle is None and not self.due:
+            self.due = self.asking.look(by_clock=by_clock)
 
     def _look_if_stirred(self) -> None:
-        if self.watch is None:
-            return
-        now = time.monotonic()
-        self.watch.stir(now)
-        if self.watch.wait_s(now) == 0:
-            self._check(by_clock=False)
+        if self.asking.stirred():
+            self._look(by_clock=False)
 
-    def _ask_beside(self, whom: str, command: TimedCommand | None) -> None:
-        if self.cycle is None and not self.due and whom not in self.asked and command is not None:
-            try:
-                self.asked[whom] = Asked(*command)
-            except (OSError, ValueError) as error:
-                log.warning("%s cannot be asked, so a cycle does it: %s", whom, error)
-                self.due = True
-
-    def _hear(self) -> None:
-        """Take the answers that have come. A cycle is due where the remote offers anything new, where a health check
-        does not pass, and where one of the two gave no answer."""
-        for whom, asked in [*self.asked.items()]:
-            if (answer := asked.answer()) is None:
-                continue
-            del self.asked[whom]
-            if not answer and whom not in self.silent:
-                log.warning("%s gave no answer to what is asked between two cycles, so a cycle asks each time", whom)
-            self.silent = self.silent - {whom} if answer else self.silent | {whom}
-            if whom == CHECKS and answer != PASSED:
-                log.info("not as the last cycle left it: %s", printable(answer.decode(errors="replace")))
-                self.due = True
-            elif whom == REMOTE:
-                now = offered(answer)
-                self.due |= not now or now != self.rest.offered
-
-    def _end_questions(self) -> None:
-        for asked in self.asked.values():
-            asked.end()
-        self.asked.clear()
+    def _ask_remote(self) -> None:
+        if self.cycle is None and not self.due:
+            self.due = self.asking.ask_remote()
 
     def _begin(self) -> None:
         self.due = False
-        # The host is not at rest unless this cycle gets far enough to say that it is.
-        self.rest = self.rest.over
-        self.paths.rest.unlink(missing_ok=True)
-        self._end_watch()  # the cycle does all looking and asking itself
-        self._end_questions()
+        self.asking.end()
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
         try:
             self.cycle, self.cycle_began = self.start(), time.monotonic()
@@ -309,19 +208,17 @@ class Daemon:
         """The seconds until something can be due. Signals and callers wake the daemon earlier."""
         idle = self.scheduler.idle_seconds
         pause = PAUSE_MOST_S if idle is None or self.cycle is not None else min(max(0.0, idle), PAUSE_MOST_S)
-        pause = min([pause, *(asked.left_s for asked in self.asked.values())])
-        stirred = self.watch.wait_s(time.monotonic()) if self.watch is not None else None
-        pause = pause if stirred is None else min(pause, stirred)
+        pause = min([pause, *self.asking.waits_s()])
         watchdog = systemd.watchdog_interval_s()
         return pause if watchdog is None else min(pause, watchdog)
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
-    def _leave(self) -> None:
+    def _end(self) -> None:
         for caller in (*self.waiting, *self.callers):
             caller.answer({"ok": False, "error": "the daemon is stopping"})
-        self._end_questions()
+        self.asking.end_processes()
         if self.cycle is not None and self.owns_cycle:
             self.cycle.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

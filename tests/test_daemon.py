@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from agent.control import Caller, trigger_cycle
-from agent.daemon import REMOTE, Daemon
+from agent.daemon import Daemon
 from agent.domain.question import Question, QuestionKind
 from agent.host.paths import Paths
 from agent.trace.answers import trace
@@ -45,8 +45,7 @@ import sys, time
 from pathlib import Path
 from agent.domain.question import Question, QuestionKind
 from agent.trace.answers import trace
-from agent.trace.remote import offered
-from agent.trace.rest import Rest, write
+from agent.trace.rest import Rest, offered, write
 
 root = Path(sys.argv[1])
 open(root / "ran", "a").write("x")
@@ -362,7 +361,7 @@ def test_ten_thousand_looks_at_a_host_at_rest_leave_nothing_behind(tmp_path: Pat
 
     def look(times: int) -> tuple[int, int]:
         for _ in range(times):
-            daemon._check()
+            daemon._look()
             daemon._look_if_stirred()
         gc.collect()
         return len(gc.get_objects()), len(list(Path("/proc/self/fd").iterdir()))
@@ -375,7 +374,7 @@ def test_ten_thousand_looks_at_a_host_at_rest_leave_nothing_behind(tmp_path: Pat
     owned[-1].write_text("by hand")
     look(1)
     assert daemon.due
-    daemon._end_watch()
+    daemon.asking.end()
 
 
 @pytest.fixture
@@ -431,7 +430,7 @@ def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -
     write(paths.rest, Rest(2**40, watch=True), trace([Question(QuestionKind.PATH, f"{tmp_path / 'owned'}")]))
     daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
     daemon._register()
-    assert daemon.watch is not None
+    assert daemon.asking._watch is not None
     (tmp_path / "beside").touch()
     daemon._look_if_stirred()
     daemon._begin()
@@ -451,13 +450,13 @@ def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: 
     write(paths.rest, Rest(2**40, ask=(["echo", "aaa\trefs/heads/main"], {"PATH": os.defpath}, 5)))
     daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
     daemon._register()
-    daemon._ask_beside(REMOTE, daemon.rest.ask)
-    assert daemon.asked
+    daemon._ask_remote()
+    assert list(daemon.asking.waits_s())
     daemon._begin()
     assert daemon.cycle is not None
     try:
         time.sleep(0.3)
-        daemon._hear()
+        daemon.due |= daemon.asking.hear()
         assert not daemon.due
     finally:
         daemon.cycle.kill()
@@ -471,7 +470,7 @@ def test_a_trace_that_this_version_does_not_understand_has_a_cycle_look(tmp_path
     write(paths.rest, Rest(2**40), line)
     daemon = Daemon(paths, lambda: subprocess.Popen(["false"]), owns_cycle=True, due=False)
     daemon._register()
-    daemon._check()
+    daemon._look()
     assert daemon.due
 
 

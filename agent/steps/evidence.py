@@ -1,6 +1,6 @@
 """evidence: finds what else happened on this host while something on it was changed by hand. It is evidence, not proof.
 
-The daemon writes down what it saw change, and between which moments (``trace.suspicion``). If a plan then finds drift,
+The daemon writes down what it saw change, and between which moments (``trace.rest``). If a plan then finds drift,
 the event shows the lines of that time from the package manager's log and from the journal (sudo, su, logins). They stay
 on the host, in the events: a command line may hold a password.
 """
@@ -18,7 +18,7 @@ from agent.domain.plan import Cause
 from agent.domain.text import SECOND, moment, printable
 from agent.host.paths import Paths
 from agent.system.process import run
-from agent.trace.suspicion import Suspicion, read
+from agent.trace.rest import Suspicion, read_suspicion
 
 LINES_MOST = 10
 """Lines of each source: its last ones."""
@@ -39,7 +39,7 @@ _TAIL = 256 * 1024
 
 def evidence_of(account: Account, paths: Paths) -> tuple[str, ...]:
     """Return the lines if a plan of this cycle found drift, else none. The suspicion is deleted either way."""
-    suspicion = read(paths.suspicion)
+    suspicion = read_suspicion(paths.suspicion)
     paths.suspicion.unlink(missing_ok=True)
     drifted = any(change.cause is Cause.DRIFT for planned in account.planned for change in planned.changes)
     return evidence(suspicion) if suspicion is not None and drifted else ()

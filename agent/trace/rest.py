@@ -1,7 +1,10 @@
-"""The file in /run/hostwright that each cycle writes, and that the daemon follows until the next cycle.
+"""The two files in /run/hostwright between the cycle and the daemon: the rest, and the suspicion.
 
-Its first line is a JSON object, its other lines are a trace (``answers``). It lies in memory: after a boot, and after a
-start of the daemon, a cycle comes first anyway. Without it, or where it cannot be read, the host is not at rest.
+Each cycle writes the rest, and the daemon follows it until the next cycle. Its first line is a JSON object, its other
+lines are a trace (``answers``). It lies in memory: after a boot, and after a start of the daemon, a cycle comes first
+anyway. Without it, or where it cannot be read, the host is not at rest.
+
+The daemon writes the suspicion: the changes for which it started a cycle. ``steps.evidence`` reads it.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +23,14 @@ DEFAULTS: Mapping[str, int] = {"fetch_s": 60, "drift_s": 60, "plan_s": 1800}
 ASK_LONGEST_S = 24 * 3600
 """The most seconds after which a command of a ``Rest`` may be given up."""
 
+ANSWER_MOST = 1024 * 1024
+"""The most bytes of an answer that can be compared; a longer one is never the same."""
+
+CHANGES_MOST = 20
+"""The most changes of a suspicion that are kept: the first ones are enough to find who changes a thousand files."""
+
+_REPORTS = (b"refs/heads/status", b"refs/heads/status-")
+"""The branch that hosts report to, and the prefix of such branches with a number: they change all the time."""
 
 PASSED = b"all checks pass\n"
 """The output of the command of a ``Rest.probe`` where all checks pass."""
@@ -31,7 +42,7 @@ TimedCommand = tuple[list[str], dict[str, str], int]
 class Rest:
     """The rest of a host between two cycles. ``until``: seconds since the epoch; before that a cycle would find nothing
     to do as long as the trace and the remote have the same answers. 0: the host is not at rest. ``ask``: the command
-    that asks the remote for its branches. ``offered``: the answer that the cycle got (``remote.offered``). ``probe``:
+    that asks the remote for its branches. ``offered``: the answer that the cycle got (``offered``). ``probe``:
     the command that runs ``checks``, the health checks of the deploys; None where there are none."""
 
     def __init__(
@@ -72,12 +83,22 @@ class Rest:
         return max(1, min(self.fetch_s, self.drift_s, self.plan_s))
 
 
+def offered(answer: bytes) -> str:
+    """Return the lines of git's ``answer`` about a remote's refs, without the branches that hosts report to, with a
+    character for each byte; empty where the answer is longer than ANSWER_MOST."""
+    if len(answer) > ANSWER_MOST:
+        return ""
+    whole, shards = _REPORTS
+    split = ((line, line.partition(b"\t")[2]) for line in answer.splitlines())
+    return b"\n".join(line for line, ref in split if ref != whole and not ref.startswith(shards)).decode("latin-1")
+
+
 def write(path: Path, rest: Rest, trace: str = "") -> None:
     """Replace the file. Raises OSError."""
-    replaced(path, json.dumps(vars(rest)).encode() + b"\n" + trace.encode("latin-1"))
+    _replace(path, json.dumps(vars(rest)).encode() + b"\n" + trace.encode("latin-1"))
 
 
-def replaced(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes) -> None:
     """Replace a file in memory by one that only root may read. Raises OSError."""
     temporary = path.with_name(f".{path.name}")
     temporary.unlink(missing_ok=True)
@@ -131,3 +152,25 @@ def unsigned_looks(path: Path) -> list[str]:
 
 def opened(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
+
+class Suspicion:
+    """The ``changes`` that the daemon saw: subjects of questions, each with its new answer. They happened between
+    ``since``, when all answers were the old ones, and ``at`` (seconds since the epoch)."""
+
+    def __init__(self, since: float, at: float, changes: Sequence[tuple[str, str]]) -> None:
+        self.since = since
+        self.at = at
+        self.changes = tuple((str(subject), str(answer)) for subject, answer in changes)
+
+
+def write_suspicion(path: Path, suspicion: Suspicion) -> None:
+    """Replace the file. Raises OSError."""
+    _replace(path, json.dumps(vars(suspicion)).encode())
+
+
+def read_suspicion(path: Path) -> Suspicion | None:
+    """The suspicion in the file; None where there is no file, or none of this form."""
+    with suppress(OSError, ValueError, TypeError), opened(path) as file:
+        return Suspicion(**json.loads(file.read()))
+    return None

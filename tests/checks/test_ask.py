@@ -10,7 +10,7 @@ from typing import Any
 from agent.checks.ask import AT_ONCE, command
 from agent.checks.spec import check_of, model_of
 from agent.domain.codec import to_plain
-from agent.trace.remote import Asked
+from agent.trace.asking import Asked
 from agent.trace.rest import PASSED, Rest, read, write
 from tests.checks.test_run import serving
 from tests.cli.test_start_up import loaded

@@ -10,9 +10,8 @@ import pytest
 
 from agent.domain.question import Question, QuestionKind
 from agent.steps.evidence import evidence
-from agent.trace import suspicion
 from agent.trace.answers import trace
-from agent.trace.suspicion import Suspicion
+from agent.trace.rest import Suspicion, read_suspicion, write_suspicion
 
 AT = datetime(2026, 11, 30, 2, 20, 11, tzinfo=UTC).timestamp()
 
@@ -62,8 +61,8 @@ def test_lines_are_few_short_and_harmless(log: Path) -> None:
 def test_a_suspicion_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     for content in ("", "[]", '{"since": 1}', '{"since": 1, "at": 2, "changes": 3}'):
         (tmp_path / "suspicion").write_text(content)
-        assert suspicion.read(tmp_path / "suspicion") is None
-    suspicion.write(tmp_path / "suspicion", suspected(("/etc/motd", "-")))
-    read = suspicion.read(tmp_path / "suspicion")
+        assert read_suspicion(tmp_path / "suspicion") is None
+    write_suspicion(tmp_path / "suspicion", suspected(("/etc/motd", "-")))
+    read = read_suspicion(tmp_path / "suspicion")
     assert read is not None
     assert vars(read) == vars(suspected(("/etc/motd", "-")))

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from agent.steps.meant import takes_reports
-from agent.trace.remote import ANSWER_MOST, Asked, offered
+from agent.trace.asking import Asked
+from agent.trace.rest import ANSWER_MOST, offered
 
 ENVIRONMENT = {"PATH": os.defpath}
 
