@@ -48,7 +48,6 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
     """
     from agent.host.healing import heal  # not loaded for a plan, which puts nothing right
     from agent.host.origin import mend
-    from agent.host.rescued import tell_of_rescue
 
     settings = read_settings(paths)
     memory, journal, ledger = Memory(paths), Journal(paths.journal), Ledger(paths.ledger)
@@ -64,7 +63,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         healed = heal(paths, memory=memory, journal=journal, ledger=ledger)
         if settings.remote == f"{paths.origin}" and (mended := mend(paths.origin, mirror, settings.branch)):
             healed = (*healed, mended)
-        tell_of_rescue(paths, events, clock())
+        versions.tell_of_rescue(events, clock())
         try:
             renewed = versions.begin(memory, clock())
         except SettingsError as error:  # systemd refused something; the cycle goes on all the same

@@ -17,15 +17,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.domain.event import Event, EventKind
 from agent.domain.memory import UpdateStage
 from agent.domain.pins import AgentPin
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
 from agent.host import installation
+from agent.host.events import Events
 from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.problems import ProblemKind
-from agent.system.files import discard, fsync_folder, make_private_folder, write_atomic
+from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
 from agent.system.process import Completed, run
 from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT, state_of
 
@@ -40,6 +42,8 @@ _CAME_FROM = "HOSTWRIGHT_CAME_FROM"
 keeps a process from going on twice, where a program runs with the Python of another version."""
 _SAID = 400
 """Characters of a complaint that are passed on."""
+_MARK = 100
+"""Bytes of the mark of ``rescue.sh build``, which is the version of a Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,17 @@ class Versions:
         if not self.on_trial:
             return False
         return self._write_units([name for name in installation.UNITS if name not in installation.REVERT_UNITS])
+
+    def tell_of_rescue(self, events: Events, now: int) -> None:
+        """Add an event for the mark that ``rescue.sh build`` leaves when it has built the environment anew, and remove
+        the mark. Raises OSError."""
+        try:
+            python = printable(read_bounded(self.paths.rescued, _MARK).decode(errors="replace").strip(), _MARK)
+        except FileNotFoundError:
+            return
+        told = f"the agent's Python was gone; its environment was built anew for {python}"
+        events.add([Event(now, EventKind.RESCUED, told)])
+        discard(self.paths.rescued)
 
     def keep(self) -> None:
         """Keep the running version, and remove the one before it. Raises SettingsError, OSError."""

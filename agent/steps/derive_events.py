@@ -4,7 +4,7 @@ Something that happened makes an event each time. Something that lasts (a proble
 begins, not every minute; one event tells when none of it is left.
 
 Three kinds of events are written elsewhere, because they belong to no phase: ``report-given-up`` (``steps.report``),
-``updated`` (``agent.ending``) and ``rescued`` (``host.rescued``).
+``updated`` (``agent.ending``) and ``rescued`` (``host.versions``).
 """
 
 from __future__ import annotations
