@@ -3,7 +3,7 @@
 A cycle is a row of phases. Each phase returns one value:
 
     select_target ─Selection→ plan_changes ─Planned→ begin_change ─Trial→ apply_changes ─Outcome→
-    confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Pruned→ judge_removal ─TrialVerdict→
+    confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_unwanted ─Pruned→ judge_removal ─TrialVerdict→
     plan_ending ─Ending
 
 The ``Cycle`` has the ``Selection``, for all phases behind the first. The values from ``Planned`` to ``Converged``
@@ -13,7 +13,7 @@ If nothing but drift is repaired, there is no ``Trial``: ``judge_trial`` then on
 1. ``select_target`` fetches the config repo, and selects the target: the state that the host should have now.
 2. ``converge`` calls the next four phases, which bring the host to the target. A trial begins before the first change
    that Git intends. ``begin_change`` also reports that this change is about to be made.
-3. ``judge_trial`` looks whether the host is well with the change. ``remove_what_left`` then removes what has left Git,
+3. ``judge_trial`` looks whether the host is well with the change. ``remove_unwanted`` then removes what has left Git,
    and ``judge_removal`` looks once more. If the host is well both times, the change is confirmed. If it is not, the
    cycle goes back: it calls the four phases again, for the last good state.
 4. ``plan_ending`` decides whether the host reboots, or the agent switches to another version of itself.
@@ -39,7 +39,7 @@ from agent.errors import HostwrightError
 from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts
 from agent.parts import Parts
 from agent.phases import Course, Cycle, Selection, TrialVerdict, account_of
-from agent.remove_what_left import remove_what_left
+from agent.remove_unwanted import remove_unwanted
 from agent.select_target import select_target
 from agent.steps.evidence import evidence_of
 from agent.steps.probe import probe
@@ -61,10 +61,10 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     course = converge(cycle)
     log.note(deploy_errors(account_of(cycle, TrialVerdict(course))))
     verdict = judge_trial(cycle, course)
-    pruned = remove_what_left(cycle, verdict)
+    pruned = remove_unwanted(cycle, verdict)
     judged = judge_removal(cycle, verdict, pruned)
     if judged.course is not verdict.course:  # the host went back, so that other things have left what is wanted now
-        pruned = remove_what_left(cycle, judged)
+        pruned = remove_unwanted(cycle, judged)
     verdict = judged
     ending = plan_ending(cycle, account_of(cycle, verdict, pruned))
     account = _end(cycle, account_of(cycle, verdict, pruned, ending))

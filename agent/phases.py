@@ -54,7 +54,7 @@ PHASES = (
     ),
     CyclePhase("judge_trial", "TrialVerdict", ("probe", "trial"), "says whether the host is well with it"),
     CyclePhase(
-        "remove_what_left", "Pruned", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
+        "remove_unwanted", "Pruned", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
     ),
     CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
     CyclePhase("plan_ending", "Ending", ("update",), "decides whether the host reboots or the agent is switched"),

@@ -9,14 +9,14 @@ from types import ModuleType
 
 import pytest
 
-from agent import converge, cycle, ending, judge_trial, remove_what_left, select_target
+from agent import converge, cycle, ending, judge_trial, remove_unwanted, select_target
 from agent.phases import PHASES, TRIAL, CyclePhase
 
 ORDER = [phase.name for phase in PHASES]
 
 
 def _function(phase: CyclePhase) -> Callable[..., object]:
-    homes: tuple[ModuleType, ...] = (select_target, converge, judge_trial, remove_what_left, ending)
+    homes: tuple[ModuleType, ...] = (select_target, converge, judge_trial, remove_unwanted, ending)
     found: Callable[..., object] = next(vars(home)[phase.name] for home in homes if phase.name in vars(home))
     return found
 

@@ -16,7 +16,7 @@ EVERYWHERE = {"status"}
 """It reads the host's own settings, or those of the config repo at hand."""
 
 ON_HOSTS = re.compile(
-    r"(domain/(request|deploy_errors)|steps|engine|converge|judge_trial|going_back|remove_what_left|ending"
+    r"(domain/(request|deploy_errors)|steps|engine|converge|judge_trial|going_back|remove_unwanted|ending"
     r"|select_target|planning|control|daemon|webhook|cycle|host/(?!repositories)"
     r"|cli/(?!commands/(check|inventory|lock|schema|secret|status)|config_repo|main|output|table))"
 )

@@ -1,4 +1,4 @@
-"""The phase ``remove_what_left``: the agent removes what has left Git, that is, what no deploy wants any more.
+"""The phase ``remove_unwanted``: the agent removes what no deploy wants any more, because it has left Git.
 
 The removal is on trial like a change: if it does harm, the host goes back, and has the things again.
 """
@@ -14,7 +14,7 @@ from agent.steps import trial as trials
 from agent.steps.prune import OnRemoveRunner, prune
 
 
-def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Pruned | None:
+def remove_unwanted(cycle: Cycle, verdict: TrialVerdict) -> Pruned | None:
     """Remove what has left Git, and return the results. None where there is no target, or something raised."""
     parts, target = cycle.parts, cycle.selection.target
     if target is None:
