@@ -97,7 +97,7 @@ def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> Tria
     source = health_source(cycle, planned.state)
     health, reasons = trials.watch_health(trial, source, settle_s=cycle.settle_s, to_the_end=False)
     bad = rollback.bad
-    if (reasons or rollback.failed_alike(converged.outcome)) and not bad.forlorn:
+    if (reasons or rollback.failed_alike(converged.outcome)) and not bad.never_ended:
         bad = bad.in_doubt(cycle.parts.clock())
         cycle.parts.memory.keep_bad(bad)
         target = replace(target, hold=bad.hold)

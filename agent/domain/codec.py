@@ -20,6 +20,10 @@ T = TypeVar("T")
 Reader = Callable[[Any], Any]
 ValueCheck = Callable[[Any], None]
 
+IN_DOCUMENTS = "in documents"
+"""The key in a field's metadata of the name that documents have for it, where that is not its own: an earlier version
+wrote it so, and may come back and read it."""
+
 _WORDS = {str: "text", int: "a whole number", bool: "true or false"}
 _SHOWN = 80
 
@@ -55,16 +59,20 @@ def to_plain(value: Any, *, defaults: bool = True) -> Any:
         return [to_plain(item, defaults=defaults) for item in (sorted(value) if kind is frozenset else value)]
     if not dataclasses.is_dataclass(value):
         return value.value if isinstance(value, Enum) else value
-    found = ((name, getattr(value, name), default) for name, default in _fields(kind))
+    found = ((name, getattr(value, attribute), default) for attribute, name, default in _fields(kind))
     return {name: to_plain(item, defaults=defaults) for name, item, default in found if defaults or item != default}
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """The name and default of each field of a dataclass. The default of a field without one is MISSING, which equals
-    no value."""
+def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    """The fields of a dataclass, each with its name, its name in documents, and its default. A field without a default
+    has MISSING, which equals no value."""
     return tuple(
-        (field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory())
+        (
+            field.name,
+            field.metadata.get(IN_DOCUMENTS, field.name),
+            field.default if field.default_factory is dataclasses.MISSING else field.default_factory(),
+        )
         for field in dataclasses.fields(kind)
     )
 
@@ -201,10 +209,13 @@ def _enum(kind: type[Enum]) -> Reader:
 def _object(kind: Any, exact: bool) -> Reader:
     # The alias JSON names itself, so reading by it would never end. What is annotated with it was parsed from JSON.
     hints = get_type_hints(kind, localns={"JSON": Any}, include_extras=True)
-    names = {name for name, _ in _fields(kind)}
-    needed = {name for name, default in _fields(kind) if exact or default is dataclasses.MISSING}
+    names = {name for _, name, _ in _fields(kind)}
+    needed = {name for _, name, default in _fields(kind) if exact or default is dataclasses.MISSING}
     closed = exact or getattr(kind, "CLOSED", False)
-    fields = {name: (_taken_as_is(hints[name]), _reader(hints[name], exact)) for name in names}
+    fields = {
+        name: (attribute, _taken_as_is(hints[attribute]), _reader(hints[attribute], exact))
+        for attribute, name, _ in _fields(kind)
+    }
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -217,8 +228,8 @@ def _object(kind: Any, exact: bool) -> Reader:
         try:  # once, and not around each field, which would cost time for thousands of small objects
             for name, item in value.items():
                 if name in fields:
-                    kept, reader = fields[name]
-                    found[name] = item if type(item) is kept else reader(item)
+                    attribute, kept, reader = fields[name]
+                    found[attribute] = item if type(item) is kept else reader(item)
         except Mismatch as mismatch:
             raise Mismatch(mismatch.why, name, *mismatch.path) from None
         return kind(**found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from agent.domain.codec import IN_DOCUMENTS
 from agent.domain.memory import LONGEST_BACKOFF_S
 from agent.domain.plan import Hold, HoldKind
 
@@ -58,7 +59,7 @@ class Bad:
     reason: str
     until: int | None = None
     times: int = 1
-    forlorn: bool = False
+    never_ended: bool = field(default=False, metadata={IN_DOCUMENTS: "forlorn"})
     """True if the agent or the host went down with it each time: it stays bad, also if going back does not help."""
 
     def is_current(self, now: int) -> bool:

@@ -204,7 +204,7 @@ def label_of(result: CheckResult) -> str:
 
 def did_not_end(trial: Trial, now: int) -> Bad:
     reason = f"it was begun {trial.tries} times and never ended: the agent or the host went down with it"
-    return Bad(trial.digest, trial.commit, now, reason, forlorn=True)
+    return Bad(trial.digest, trial.commit, now, reason, never_ended=True)
 
 
 def rolled_back(bad: Bad, to: str) -> HealthError:

@@ -84,6 +84,17 @@ def test_what_is_no_document_is_refused(document: bytes) -> None:
         codec.decode(document, Whole)
 
 
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    never_ended: bool = field(default=False, metadata={codec.IN_DOCUMENTS: "forlorn"})
+
+
+def test_a_field_may_have_another_name_in_documents() -> None:
+    assert json.loads(codec.encode(Renamed(never_ended=True))) == {"forlorn": True}
+    assert codec.decode(b'{"forlorn": true}', Renamed) == Renamed(never_ended=True)
+    assert codec.decode(b'{"never_ended": true}', Renamed) == Renamed()
+
+
 def test_an_exact_object_has_all_fields_and_no_other() -> None:
     assert codec.from_plain({"name": "a", "size": None}, Part, exact=True) == Part("a")
     with pytest.raises(codec.Mismatch, match="field 'size' is missing"):
