@@ -49,12 +49,12 @@ def keep_rest(parts: Parts, account: Account, own: str) -> None:
     until = until if all(deploy.trace for deploy in deploys) else 0
     rest = Rest(until, fetch_s=fleet.fetch_s, drift_s=fleet.drift_s, plan_s=fleet.plan_s, watch=fleet.watch)
     if rest.until and account.fetched is not None:
-        rest.ask = parts.mirror.asking(parts.settings.remote, tags=bool(fleet.accept.tags))
+        rest.remote_command = parts.mirror.asking(parts.settings.remote, tags=bool(fleet.accept.tags))
         rest.offered = offered(account.fetched.listed)
         if account.state is not None and (checks := account.state.checks):
             from agent.checks.ask import command  # not loaded on a host without checks
 
-            rest.probe, rest.checks = command(checks, parts.paths.rest), to_plain(checks)
+            rest.checks_command, rest.checks = command(checks, parts.paths.rest), to_plain(checks)
         traces = [own, *(deploy.trace for deploy in deploys)]
     with suppress(OSError):  # without room in /run the host is not at rest
         rests.write(parts.paths.rest, rest, "".join(traces))

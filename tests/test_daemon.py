@@ -58,9 +58,9 @@ write(
         drift_s=int((root / "every").read_text()) if (root / "every").exists() else 1,
         plan_s=3600,
         watch=(root / "watch").exists(),
-        ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 60),
+        remote_command=(["cat", str(root / "offered")], {"PATH": "/bin"}, 60),
         offered=offered((root / ("seen" if (root / "seen").exists() else "offered")).read_bytes()),
-        probe=(["cat", str(root / "checks")], {"PATH": "/bin"}, 60) if (root / "checks").exists() else None,
+        checks_command=(["cat", str(root / "checks")], {"PATH": "/bin"}, 60) if (root / "checks").exists() else None,
     ),
     trace([Question(QuestionKind.PATH, str(root / "owned"))]),
 )
@@ -447,7 +447,7 @@ def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -
 def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     paths.run.mkdir(parents=True)
-    write(paths.rest, Rest(2**40, ask=(["echo", "aaa\trefs/heads/main"], {"PATH": os.defpath}, 5)))
+    write(paths.rest, Rest(2**40, remote_command=(["echo", "aaa\trefs/heads/main"], {"PATH": os.defpath}, 5)))
     daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
     daemon._register()
     daemon._ask_remote()

@@ -54,7 +54,7 @@ class FormerEntries:
         for file in contents.keys() - written.keys():
             file.unlink(missing_ok=True)
 
-    def leave(self) -> None:
+    def retire(self) -> None:
         """Remove the files, and write ``WORD`` for an older version. Raises OSError."""
         word, files = self._folder / WORD, self._files()
         if not os.path.lexists(word):
@@ -64,8 +64,8 @@ class FormerEntries:
             file.with_suffix(".before").unlink(missing_ok=True)
             file.unlink(missing_ok=True)
 
-    def left(self) -> bool:
-        """True once ``leave`` has written ``WORD``, also if an older version has set it aside since."""
+    def are_retired(self) -> bool:
+        """True once ``retire`` has written ``WORD``, also if an older version has set it aside since."""
         word = self._folder / WORD
         return os.path.lexists(word) or os.path.lexists(aside_of(word))
 

@@ -92,7 +92,7 @@ class Ledger:
             told = (*told, *(_unreadable(self._database.path, key) for key in sorted(self._broken)))
             self._write(_Changes())
         if not on_trial:
-            self._former.leave()
+            self._former.retire()
         return told
 
     def entry(self, key: str) -> LedgerEntry | None:
@@ -234,7 +234,7 @@ class Ledger:
         older version were removed, or if the host applied something and has no such files."""
         if os.path.lexists(self._database.path):
             return ""
-        return "is gone" if self._former.left() or (not self._former.are_there() and applied()) else ""
+        return "is gone" if self._former.are_retired() or (not self._former.are_there() and applied()) else ""
 
     def _begin_afresh(self, why: str, applied: Collection[str]) -> SettingsError:
         """Make a new database with all that can still be read of a damaged one. Return the problem to report."""

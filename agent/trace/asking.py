@@ -104,7 +104,7 @@ class DaemonQuestions:
             return True
         if self._watch is not None:
             self._watch.look()
-        differs = self._differs() or (by_clock and self._ask(CHECKS, self.rest.probe))
+        differs = self._differs() or (by_clock and self._ask(CHECKS, self.rest.checks_command))
         self._same_at = self._same_at if differs else time.time()
         if self._watch is not None:
             self._watch.looked(time.monotonic(), by_clock=by_clock)
@@ -134,7 +134,7 @@ class DaemonQuestions:
 
     def ask_remote(self) -> bool:
         """Have a process ask the remote. True if no process could be started."""
-        return self._ask(REMOTE, self.rest.ask)
+        return self._ask(REMOTE, self.rest.remote_command)
 
     def _ask(self, whom: str, command: TimedCommand | None) -> bool:
         if whom not in self._asked and command is not None:

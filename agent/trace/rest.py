@@ -33,7 +33,7 @@ _REPORTS = (b"refs/heads/status", b"refs/heads/status-")
 """The branch that hosts report to, and the prefix of such branches with a number: they change all the time."""
 
 PASSED = b"all checks pass\n"
-"""The output of the command of a ``Rest.probe`` where all checks pass."""
+"""The output of the command of a ``Rest.checks_command`` where all checks pass."""
 
 TimedCommand = tuple[list[str], dict[str, str], int]
 """Arguments, environment, and the seconds after which the command is given up."""
@@ -41,9 +41,9 @@ TimedCommand = tuple[list[str], dict[str, str], int]
 
 class Rest:
     """The rest of a host between two cycles. ``until``: seconds since the epoch; before that a cycle would find nothing
-    to do as long as the trace and the remote have the same answers. 0: the host is not at rest. ``ask``: the command
-    that asks the remote for its branches. ``offered``: the answer that the cycle got (``offered``). ``probe``:
-    the command that runs ``checks``, the health checks of the deploys; None where there are none."""
+    to do as long as the trace and the remote have the same answers. 0: the host is not at rest. ``remote_command``
+    asks the remote for its branches. ``offered``: the answer that the cycle got (``offered``). ``checks_command`` runs
+    ``checks``, the health checks of the deploys; None where there are none."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class Rest:
         drift_s: int = DEFAULTS["drift_s"],
         plan_s: int = DEFAULTS["plan_s"],
         watch: bool = False,
-        ask: TimedCommand | None = None,
+        remote_command: TimedCommand | None = None,
         offered: str = "",
-        probe: TimedCommand | None = None,
+        checks_command: TimedCommand | None = None,
         checks: list[dict[str, object]] | None = None,
     ) -> None:
         self.until = until
@@ -63,9 +63,9 @@ class Rest:
         self.drift_s = drift_s
         self.plan_s = plan_s
         self.watch = watch
-        self.ask = ask
+        self.remote_command = remote_command
         self.offered = offered
-        self.probe = probe
+        self.checks_command = checks_command
         self.checks = checks or []
 
     def is_current(self) -> bool:
@@ -119,7 +119,8 @@ def read(path: Path) -> Rest | None:
 def _has_its_types(rest: Rest) -> bool:
     given = vars(rest)
     plain = all(type(given[name]) is type(value) for name, value in vars(Rest()).items() if value is not None)
-    return plain and all(command is None or _is_command(*command) for command in (rest.ask, rest.probe))
+    commands = (rest.remote_command, rest.checks_command)
+    return plain and all(command is None or _is_command(*command) for command in commands)
 
 
 def _is_command(argv: object, environment: object, timeout_s: object) -> bool:

@@ -19,11 +19,11 @@ from tests.cli.test_start_up import loaded
 def asked(folder: Path, *entries: dict[str, Any]) -> bytes:
     """What the daemon hears."""
     checks = [check_of("web", model_of(entry).model_validate(entry)) for entry in entries]
-    write(folder / "rest", Rest(2**40, probe=command(checks, folder / "rest"), checks=to_plain(checks)))
+    write(folder / "rest", Rest(2**40, checks_command=command(checks, folder / "rest"), checks=to_plain(checks)))
     rest = read(folder / "rest")
     assert rest is not None
-    assert rest.probe is not None
-    argv, environment, timeout_s = rest.probe
+    assert rest.checks_command is not None
+    argv, environment, timeout_s = rest.checks_command
     return subprocess.run(argv, env=environment, timeout=timeout_s, check=True, stdout=subprocess.PIPE).stdout
 
 
@@ -43,7 +43,7 @@ def test_as_many_servers_as_are_asked_at_once_fit_into_what_the_daemon_allows(tm
             for entry in [{"http": f"http://127.0.0.1:{port}/soon"}] * (2 * AT_ONCE)
         ]
         probe = command(checks, tmp_path / "rest")
-        write(tmp_path / "rest", Rest(2**40, probe=probe, checks=to_plain(checks)))
+        write(tmp_path / "rest", Rest(2**40, checks_command=probe, checks=to_plain(checks)))
         asked = Asked(*probe)
         while (answer := asked.answer()) is None:  # it gives up itself
             time.sleep(0.05)

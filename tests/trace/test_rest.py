@@ -9,7 +9,8 @@ import pytest
 
 from agent.trace.rest import Rest, read, write
 
-REST = Rest(2**40, fetch_s=5, watch=True, ask=(["git"], {"PATH": "/bin"}, 120), offered="aaa\trefs/heads/main")
+COMMAND = ["git"], {"PATH": "/bin"}, 120
+REST = Rest(2**40, fetch_s=5, watch=True, remote_command=COMMAND, offered="aaa\trefs/heads/main")
 
 
 def test_the_daemon_reads_what_a_cycle_wrote(tmp_path: Path) -> None:
@@ -28,11 +29,11 @@ def test_the_daemon_reads_what_a_cycle_wrote(tmp_path: Path) -> None:
         {"plan_s": 0.5},
         {"watch": 1},
         {"offered": ["aaa"]},
-        {"ask": "git"},
-        {"ask": ["git", {}, 1]},
-        {"ask": [["git", 1], {}, 1]},
-        {"ask": [["git"], {"PATH": None}, 1]},
-        {"ask": [["git"], {}, 10**20]},
+        {"remote_command": "git"},
+        {"remote_command": ["git", {}, 1]},
+        {"remote_command": [["git", 1], {}, 1]},
+        {"remote_command": [["git"], {"PATH": None}, 1]},
+        {"remote_command": [["git"], {}, 10**20]},
         {"tip": "of an older version"},
     ],
     ids=json.dumps,
