@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from agent.domain.account import Account, Reboot, Trigger
 from agent.domain.event import Event, EventKind
+from agent.domain.host_phase import HostPhase, host_phase
 from agent.domain.memory import Update, UpdateStage
-from agent.domain.phase import Phase, phase_of
 from agent.domain.plan import Hold, HoldKind
 from agent.errors import Exit, HostwrightError, host_io_error
 from agent.host.versions import STEADY_S
@@ -63,9 +63,9 @@ def needed_reboot(
     if 0 < rebooted <= now < rebooted + REBOOT_AGAIN_S:
         why = "it was rebooted less than a day ago and needs it again; look why"
         return Reboot(_reboot_hold(why, rebooted + REBOOT_AGAIN_S))
-    phase = phase_of(account)
+    phase = host_phase(account)
     reasons = (
-        "" if phase is Phase.CONVERGED else f"the host is {phase.value} and first has to converge",
+        "" if phase is HostPhase.CONVERGED else f"the host is {phase.value} and first has to converge",
         "a change is on trial" if pending else "",
         "the daemon's next cycle does it" if trigger is Trigger.PERSON else "",
     )

@@ -21,8 +21,8 @@ from agent.deploys.kind import NAMES
 from agent.deploys.spec import kinds
 from agent.deploys.written import descriptions
 from agent.domain.event import EventKind
+from agent.domain.host_phase import HostPhase
 from agent.domain.ownership import Standing
-from agent.domain.phase import Phase
 from agent.domain.pins import RepositoryPin
 from agent.domain.plan import HoldKind
 from agent.domain.removal import Fate
@@ -131,8 +131,8 @@ def test_every_exit_code_stands_in_the_docs() -> None:
     assert f"of {' '.join(str(int(code)) for code in EXIT_PRECEDENCE)} " in OPERATIONS.read_text()
 
 
-@pytest.mark.parametrize("phase", Phase)
-def test_every_phase_stands_in_the_docs(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", HostPhase)
+def test_every_phase_stands_in_the_docs(phase: HostPhase) -> None:
     assert re.search(rf"^\| `{phase.value}` \| \S", OPERATIONS.read_text(), re.MULTILINE)
 
 

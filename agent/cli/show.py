@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from agent.cli.output import Output
 from agent.domain.account import Account
+from agent.domain.host_phase import host_phase
 from agent.domain.outcome import OperationResult
-from agent.domain.phase import phase_of
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.text import counted, plural
@@ -151,7 +151,7 @@ class AccountView:
         for line in _ending_lines(account):
             say(line)
         if account.after is not None:
-            say(f"{_sum(account)}; {phase_of(account).value}")
+            say(f"{_sum(account)}; {host_phase(account).value}")
         for complaint in account.health.complaints if account.health is not None else ():
             say(f"unhealthy: {complaint}")
         for failure in account.failures:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from agent.domain.codec import Mismatch, ValueCheck
 from agent.domain.host_name import HOST_NAME
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 
 LATEST = 253_402_300_799
 """Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""
@@ -219,7 +219,7 @@ class Report(_Part):
     next_due: Instant
     """The time by which the next report comes. Silence after it is a signal."""
     agent_version: Text
-    phase: Phase
+    phase: HostPhase
     commits: Commits
     digests: Digests
     adopted: Annotated[tuple[Adoption, ...], ValueLimits(max_length=20)] = ()

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from agent.domain import codec
 from agent.domain.host_name import HOST_NAME
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.report import Report
 
 HOSTS = "hosts"
@@ -129,7 +129,7 @@ def all_is_well(report: Report) -> bool:
     """True if the report has nothing that needs attention: the host is converged and healthy, without problems and
     without drift, repaired or not."""
     return (
-        report.phase is Phase.CONVERGED
+        report.phase is HostPhase.CONVERGED
         and not report.problems
         and (report.health is None or report.health.healthy)
         and not any(change.cause == "drift" for change in report.changes)

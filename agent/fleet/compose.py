@@ -9,10 +9,10 @@ from typing import Any
 from agent.domain import codec
 from agent.domain.account import Account
 from agent.domain.event import Event
+from agent.domain.host_phase import HostPhase
 from agent.domain.memory import Applied
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
-from agent.domain.phase import Phase
 from agent.domain.plan import Change, DeployPlan, Hold
 from agent.domain.removal import Pruned
 from agent.domain.report import LATEST, Report, ReportedHealth
@@ -67,7 +67,7 @@ class ReportMeta:
     """True if the report tells how many lines a change adds and removes."""
 
 
-def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[Event], meta: ReportMeta) -> Report:
+def compose(account: Account, phase: HostPhase, applied: Applied, events: Iterable[Event], meta: ReportMeta) -> Report:
     """The report of ``account``, of at most REPORT_LIMIT bytes. ``applied``: the memory of the host after the cycle."""
     whole = _sections(account, applied, tuple(events), meta)
     names = {"host": meta.host, "inventory": meta.inventory, "agent_version": meta.agent_version, "phase": phase}

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.report import Report
 from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment, plural
@@ -24,17 +24,17 @@ SILENT = "silent"
 _SYMBOLS = {
     ReportVerdict.REFUSED: "🚫",
     ReportVerdict.UNREADABLE: "❓",
-    Phase.FAILED: "❌",
-    Phase.ROLLED_BACK: "⏪",
-    Phase.INCONCLUSIVE: "❔",
-    Phase.UNHEALTHY: "🩺",
+    HostPhase.FAILED: "❌",
+    HostPhase.ROLLED_BACK: "⏪",
+    HostPhase.INCONCLUSIVE: "❔",
+    HostPhase.UNHEALTHY: "🩺",
     SILENT: "🔇",
-    Phase.DRIFTED: "⚠️",
-    Phase.WAITING: "⏸️",
-    Phase.ATTEMPTING: "🔧",
-    Phase.STARTING: "🌱",
+    HostPhase.DRIFTED: "⚠️",
+    HostPhase.WAITING: "⏸️",
+    HostPhase.ATTEMPTING: "🔧",
+    HostPhase.STARTING: "🌱",
     ReportVerdict.MISSING: "💤",
-    Phase.CONVERGED: "✅",
+    HostPhase.CONVERGED: "✅",
 }
 """The symbol of each state, and the order of the page: states that most need a person come first."""
 _RANK = {word: rank for rank, word in enumerate(_SYMBOLS)}
@@ -105,7 +105,7 @@ class _Row:
         self.status = status
         self.state = _state(status, as_of)
         self.ahead = ahead_s(status.report, as_of) if status.report is not None else 0
-        self.well = status.well and self.state == Phase.CONVERGED
+        self.well = status.well and self.state == HostPhase.CONVERGED
         self.order = (_RANK[self.state], self.well, status.host)
 
     @property

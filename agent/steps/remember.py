@@ -12,9 +12,9 @@ from pathlib import Path
 from agent.deploys.command.host import forget_others
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
+from agent.domain.host_phase import host_phase
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, Attempt, State
 from agent.domain.outcome import Status
-from agent.domain.phase import phase_of
 from agent.domain.plan import HoldKind
 from agent.domain.removal import Pruned
 from agent.errors import Exit
@@ -91,7 +91,7 @@ def state_after(state: State, account: Account, now: int) -> State:
         aimed_commit=wanted.commit if wanted else state.aimed_commit,
         aimed_digest=wanted.digest if wanted else state.aimed_digest,
         attempts=attempts_after(state.attempts, account, wanted, now) if wanted else state.attempts,
-        phase=phase_of(account),
+        phase=host_phase(account),
         pruned=wanted.commit if wanted and account.pruned is not None and account.pruned.settled else state.pruned,
         ended_at=now,
         cycles=state.cycles + 1,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from agent import __version__
 from agent.domain.account import Account, Log
 from agent.domain.event import Event, EventKind
+from agent.domain.host_phase import HostPhase, host_phase
 from agent.domain.memory import FleetSettings
-from agent.domain.phase import Phase, phase_of
 from agent.domain.report import Report
 from agent.domain.status import Signed
 from agent.domain.text import moment
@@ -69,7 +69,7 @@ class StatusReporter:
         with Log().surviving():  # the report at the end of the cycle says what is wrong
             box = self._box()
             self._take_up_keys(account)
-            signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
+            signed = self._signed(self._compose(account, HostPhase.ATTEMPTING), box)
             # No spool keeps it: a host that is killed after the push must know the report for its own.
             write_atomic(box.announced, signed.document)
             self._publish([signed], account, box, ATTEMPT_DEADLINE_S)
@@ -81,7 +81,7 @@ class StatusReporter:
         box = self._box()
         wrong = [shared] if (shared := self._shared(fleet)) is not None else []
         account = replace(account, failures=(*account.failures, *wrong))
-        current = self._compose(account, phase_of(account))
+        current = self._compose(account, host_phase(account))
         waiting = self._waiting(box)
         # After new keys are admitted, readers believe this host again only by a report that they signed.
         if self._take_up_keys(account) or self._next_send(fleet, current, waiting) <= self.clock():
@@ -98,7 +98,7 @@ class StatusReporter:
         waiting, now = self._waiting(self._box()), self.clock()
         if waiting:
             return now
-        return self._next_send(self._fleet(account), self._compose(account, phase_of(account)), ())
+        return self._next_send(self._fleet(account), self._compose(account, host_phase(account)), ())
 
     def _next_send(self, fleet: FleetSettings, current: Report, waiting: Sequence[Signed]) -> int:
         """The moment at which ``current`` is to be sent, in seconds since the epoch. ``waiting``: what is sent
@@ -211,7 +211,7 @@ class StatusReporter:
             consequence=Consequence.STALL,
         )
 
-    def _compose(self, account: Account, phase: Phase) -> Report:
+    def _compose(self, account: Account, phase: HostPhase) -> Report:
         now = self.clock()
         fleet = self._fleet(account)
         meta = ReportMeta(

@@ -15,8 +15,8 @@ from agent.domain.account import Account, Trigger
 from agent.domain.commit import TrustMode
 from agent.domain.desired import DesiredState
 from agent.domain.health import Vitals
+from agent.domain.host_phase import host_phase
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
-from agent.domain.phase import phase_of
 from agent.domain.plan import WantedChange
 from agent.domain.report import Report
 from agent.engine.client import Decision, Execute, FoundDeploy
@@ -107,7 +107,7 @@ class Reporter:
     def report(self, account: Account) -> None:
         meta = ReportMeta("web1", "prod", "1", len(self.reports), NOW, NOW + 60)
         applied, events = self.memory.applied(), self.events.last(20)
-        self.reports.append(compose(account, phase_of(account), applied, events, meta))
+        self.reports.append(compose(account, host_phase(account), applied, events, meta))
 
     def next_report(self, _: Account) -> int:
         return NOW + 1800

@@ -14,7 +14,7 @@ from agent.cli.commands.status import COLUMNS, row, withheld
 from agent.cli.output import Output
 from agent.domain import codec
 from agent.domain.codec import Mismatch
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Adoption, Commits, Problem, Report, ReportedHold
 from agent.domain.status import (
@@ -118,15 +118,15 @@ def test_a_host_whose_clock_is_ahead_is_told() -> None:
 def test_what_a_problem_says_and_a_hold_repeats_is_told_once() -> None:
     problem = Problem(kind="key-revoked", message="ann may not sign any more", consequence="stall", exit=5)
     hold = ReportedHold(kind="key-revoked", reason="ann may not sign any more")
-    assert shown(phase=Phase.FAILED, problems=(problem,), holds=(hold, hold))["what"] == "ann may not sign any more"
+    assert shown(phase=HostPhase.FAILED, problems=(problem,), holds=(hold, hold))["what"] == "ann may not sign any more"
 
 
 def test_that_a_commit_was_taken_back_is_told_once_also_by_the_cycle_that_did_it() -> None:
     told = "commit 6484a7afe9da was taken back to 41282e3b20a7: shop.service has failed"
     problem = Problem(kind="rolled-back", message=told, consequence="stall", exit=8)
     hold = ReportedHold(kind="bad", reason="commit 6484a7afe9da was taken back: shop.service has failed")
-    assert shown(phase=Phase.ROLLED_BACK, problems=(problem,), holds=(hold,))["what"] == told
-    assert shown(phase=Phase.ROLLED_BACK, holds=(hold,))["what"] == hold.reason  # of the cycles after it
+    assert shown(phase=HostPhase.ROLLED_BACK, problems=(problem,), holds=(hold,))["what"] == told
+    assert shown(phase=HostPhase.ROLLED_BACK, holds=(hold,))["what"] == hold.reason  # of the cycles after it
 
 
 def test_what_was_said_on_this_host_is_told_before_it_has_reported_it() -> None:
@@ -136,7 +136,7 @@ def test_what_was_said_on_this_host_is_told_before_it_has_reported_it() -> None:
 
 def test_what_was_said_on_this_host_is_told_once_and_not_when_it_was_taken_back() -> None:
     said = Hold(HoldKind.SUSPENDED, "suspended on this host: disk")
-    told = status(report(phase=Phase.WAITING, holds=(ReportedHold(kind=said.kind, reason=said.reason),)))
+    told = status(report(phase=HostPhase.WAITING, holds=(ReportedHold(kind=said.kind, reason=said.reason),)))
     assert row(told, NOW, [said])[-1] == row(told, NOW)[-1] == said.reason
     assert row(told, NOW, [])[-1] == ""
 

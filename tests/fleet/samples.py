@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.report import Commits, Digests, Report
 from agent.domain.status import Signed
 from agent.fleet.writer import StatusBranch
@@ -29,7 +29,7 @@ def report(host: str = "web1", sequence: int = NOW * 1000, **changed: Any) -> Re
         "at": NOW,
         "next_due": NOW + 3600,
         "agent_version": "1.0.0",
-        "phase": Phase.CONVERGED,
+        "phase": HostPhase.CONVERGED,
         "commits": Commits(seen=SHA, trusted=SHA, aimed=SHA, signer="ann@example.org"),
         "digests": Digests(aimed=DIGEST, applied=DIGEST, good=DIGEST),
     }

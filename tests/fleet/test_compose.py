@@ -6,10 +6,10 @@ from typing import Any
 
 from agent.domain.account import Account
 from agent.domain.event import Event
+from agent.domain.host_phase import HostPhase
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
-from agent.domain.phase import Phase
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.report import LATEST, Report
@@ -22,7 +22,7 @@ from tests.steps.build import account, change, deploy, outcome, plan, planned, r
 
 def report(told: Account, **more: Any) -> Report:
     meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000, **more)
-    return compose(told, Phase.FAILED, Applied(), (), meta)
+    return compose(told, HostPhase.FAILED, Applied(), (), meta)
 
 
 def test_a_report_is_never_longer_than_readers_take() -> None:
@@ -67,7 +67,7 @@ def test_counts_of_lines_are_told_where_the_fleet_wants_them() -> None:
 def test_of_what_a_command_wrote_only_the_line_that_says_why_leaves_the_host() -> None:
     event = Event(5, "failed", "run it: exit 3\npassword=hunter2", "app", "op:run it#1")
     meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000)
-    (told,) = compose(account(), Phase.FAILED, Applied(), [event], meta).events
+    (told,) = compose(account(), HostPhase.FAILED, Applied(), [event], meta).events
     assert told.message == "op:run it#1: run it: exit 3"
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_text_or_no_time_does_not_keep_a_host_from_reporting() -> Non
     hold = Hold(HoldKind.WINDOW, "x", 10**30)
     told = account(hold=hold, failures=[DeployError("/srv/\udcff")])
     meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=-1, next_due=10**30)
-    composed = parse(encode(compose(told, Phase.FAILED, Applied(), [event], meta)))
+    composed = parse(encode(compose(told, HostPhase.FAILED, Applied(), [event], meta)))
     assert composed.problems[0].message == "/srv/\\udcff"
     assert (composed.at, composed.next_due, composed.holds[0].until, composed.events[0].at) == (0, *[LATEST] * 3)
 

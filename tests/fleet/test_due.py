@@ -11,7 +11,7 @@ from agent.domain.report import (
     Adoption,
     Commits,
     Digests,
-    Phase,
+    HostPhase,
     Problem,
     Report,
     ReportedChange,
@@ -51,10 +51,10 @@ def test_after_the_clock_went_back_a_host_does_not_wait_for_the_old_time() -> No
 VITALS = ReportedVitals(**{field.name: 0 for field in dataclasses.fields(ReportedVitals)})
 NEWS = {
     "a failure": report(
-        phase=Phase.FAILED, problems=(Problem(kind="deploy-failed", message="x", consequence="retry", exit=7),)
+        phase=HostPhase.FAILED, problems=(Problem(kind="deploy-failed", message="x", consequence="retry", exit=7),)
     ),
     "drift": report(changes=(ReportedChange(deploy="f", resource="r", operation="o", cause="drift", state="done"),)),
-    "a phase": report(phase=Phase.ATTEMPTING),
+    "a phase": report(phase=HostPhase.ATTEMPTING),
     "a digest": report(digests=Digests(aimed="cd" * 32)),
     "sickness": report(health=ReportedHealth(healthy=False, complaints=("x",), vitals=VITALS)),
     "a failed unit": report(health=ReportedHealth(healthy=True, failed_units=("x.service",), vitals=VITALS)),
@@ -76,7 +76,9 @@ def test_news_is_told_once(news: Report) -> None:
 
 def test_a_failure_that_words_itself_anew_each_time_is_told_once() -> None:
     def failing(message: str) -> Report:
-        return report(phase=Phase.FAILED, problems=(Problem(kind="x", message=message, consequence="retry", exit=7),))
+        return report(
+            phase=HostPhase.FAILED, problems=(Problem(kind="x", message=message, consequence="retry", exit=7),)
+        )
 
     assert not due(failing("pid 1 died"), failing("pid 2 died"))
 

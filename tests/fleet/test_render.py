@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.report import LATEST, Adoption, Commits, Problem, ReportedChange
 from agent.domain.status import LONGEST_SILENCE_S, HostStatus, ReportVerdict, report_path
 from agent.fleet.render import PAGE_LIMIT, escape, readme
@@ -39,9 +39,9 @@ def drift(resource: str = "file:/etc/motd") -> ReportedChange:
 
 FLEET = (
     status("web1", adopted=(Adoption(sha=SHA, at=NOW - 86_400, soaked_s=86_400),)),
-    status("web2", phase=Phase.DRIFTED, changes=(drift(), drift("file:/etc/issue"))),
-    status("db1", phase=Phase.FAILED, problems=(problem("nginx: port 80 is taken | by apache", "stop apache2"),)),
-    status("db2", phase=Phase.WAITING, commits=Commits()),
+    status("web2", phase=HostPhase.DRIFTED, changes=(drift(), drift("file:/etc/issue"))),
+    status("db1", phase=HostPhase.FAILED, problems=(problem("nginx: port 80 is taken | by apache", "stop apache2"),)),
+    status("db2", phase=HostPhase.WAITING, commits=Commits()),
     status("new1", ReportVerdict.UNADMITTED, "no identities/new1.pub is merged"),
     status("new2", ReportVerdict.MISSING, "admitted, and no report yet"),
     status("old1", next_due=NOW - 1),
@@ -70,7 +70,7 @@ def test_a_refused_report_shows_no_claim() -> None:
 
 
 def test_a_big_fleet_shows_totals_and_those_that_are_not_well() -> None:
-    fleet = [status(f"web{number}") for number in range(1500)] + [status("bad1", phase=Phase.FAILED)]
+    fleet = [status(f"web{number}") for number in range(1500)] + [status("bad1", phase=HostPhase.FAILED)]
     shown = page(fleet)
     assert "**1501 hosts**" in shown
     assert "✅ 1500 converged" in shown
@@ -126,7 +126,7 @@ def test_a_markdown_reader_sees_every_value_as_plain_text_in_its_own_cell(
 ) -> None:
     statuses = [
         HostStatus(host, None, ReportVerdict.UNREADABLE, why, host),
-        status("web1", phase=Phase.FAILED, agent_version=version, problems=(problem(message),)),
+        status("web1", phase=HostPhase.FAILED, agent_version=version, problems=(problem(message),)),
     ]
     tokens = MarkdownIt("commonmark").enable("table").parse(page(statuses))
     rows = cells(tokens)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.status import RawDocument, ReportVerdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all
@@ -62,7 +62,7 @@ def test_a_commit_says_which_host_and_what_phase(tmp_path: Path) -> None:
 def test_spooled_reports_become_commits_in_their_order_with_one_push(tmp_path: Path) -> None:
     remote = bare(tmp_path / "r.git")
     reports = [
-        signed(tmp_path, sequence=n, phase=Phase(word))
+        signed(tmp_path, sequence=n, phase=HostPhase(word))
         for n, word in ((1, "attempting"), (2, "failed"), (3, "converged"))
     ]
     tip = branch(tmp_path, remote).publish(reports, render=None, deadline_s=DEADLINE_S)

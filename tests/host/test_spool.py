@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.status import Signed
 from agent.errors import ReportError
 from agent.host.outbox import Spool
@@ -74,10 +74,10 @@ def test_a_sequence_that_was_lost_rises_above_the_reports_that_wait(tmp_path: Pa
 
 def test_over_the_bound_the_oldest_all_is_well_reports_go_first_and_are_named(tmp_path: Path) -> None:
     spool = spool_of(tmp_path, max_reports=3)
-    spool.add(sign(tmp_path, 1, phase=Phase.FAILED))
+    spool.add(sign(tmp_path, 1, phase=HostPhase.FAILED))
     spool.add(sign(tmp_path, 2))
     spool.add(sign(tmp_path, 3))
-    given_up = spool.add(sign(tmp_path, 4, phase=Phase.FAILED))
+    given_up = spool.add(sign(tmp_path, 4, phase=HostPhase.FAILED))
     assert [report.sequence for report in given_up] == [2]
     assert sequences(spool) == [1, 3, 4]
 
@@ -85,13 +85,13 @@ def test_over_the_bound_the_oldest_all_is_well_reports_go_first_and_are_named(tm
 def test_where_nothing_was_well_the_oldest_go(tmp_path: Path) -> None:
     spool = spool_of(tmp_path, max_reports=2)
     for sequence in (1, 2, 3):
-        spool.add(sign(tmp_path, sequence, phase=Phase.FAILED))
+        spool.add(sign(tmp_path, sequence, phase=HostPhase.FAILED))
     assert sequences(spool) == [2, 3]
 
 
 def test_the_newest_report_is_never_given_up(tmp_path: Path) -> None:
     spool = spool_of(tmp_path, max_bytes=1)
-    spool.add(sign(tmp_path, 1, phase=Phase.FAILED))
+    spool.add(sign(tmp_path, 1, phase=HostPhase.FAILED))
     spool.add(sign(tmp_path, 2))
     assert sequences(spool) == [2]
 
@@ -144,7 +144,7 @@ def test_a_refused_push_keeps_the_report_and_the_next_push_brings_all_in_order(t
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     status = branch(tmp_path, remote)
-    spool.add(sign(tmp_path, 1, phase=Phase.FAILED))
+    spool.add(sign(tmp_path, 1, phase=HostPhase.FAILED))
     with pytest.raises(ReportError):
         status.publish(spool.pending(), render=None, deadline_s=30)
     assert sequences(spool) == [1]

@@ -16,8 +16,8 @@ from agent.cycle import run
 from agent.domain.account import Account, Trigger
 from agent.domain.commit import TrustMode
 from agent.domain.health import Vitals
+from agent.domain.host_phase import HostPhase, host_phase
 from agent.domain.outcome import DeployOutcome
-from agent.domain.phase import Phase, phase_of
 from agent.engine.client import Engine
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -175,7 +175,7 @@ def at_rest(host: Host) -> Host:
     """At rest on a good commit."""
     host.commit("good")
     account = host.cycle()
-    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert (int(account.exit), host_phase(account)) == (0, HostPhase.CONVERGED)
     host.now += 100
     return host
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.host_phase import HostPhase, host_phase
 from agent.domain.memory import Suspension
-from agent.domain.phase import Phase, phase_of
 from agent.domain.trial import FIRST_DOUBT_S
 from agent.errors import Consequence
 from tests.rollback.mortal import FAILS, Dead, Host, problems
@@ -19,7 +19,7 @@ def test_a_commit_that_does_harm_is_taken_back_with_what_it_brought(good: Host) 
     good.commit("bad", "theirs", "brought")
     account = good.cycle()
     assert good.files() == {"web": "good", "theirs": "theirs"}
-    assert (int(account.exit), phase_of(account)) == (8, Phase.ROLLED_BACK)
+    assert (int(account.exit), host_phase(account)) == (8, HostPhase.ROLLED_BACK)
 
 
 def test_it_is_told_which_check_failed(good: Host) -> None:
@@ -35,7 +35,7 @@ def test_a_commit_that_was_taken_back_is_not_tried_again(good: Host) -> None:
     good.now += 7 * 86400
     account = good.cycle()
     assert (good.reporter.attempts, good.files()) == (1, {"web": "good"})
-    assert (int(account.exit), phase_of(account)) == (0, Phase.ROLLED_BACK)
+    assert (int(account.exit), host_phase(account)) == (0, HostPhase.ROLLED_BACK)
     assert account.hold is not None
     assert account.hold.kind == "bad"
 
@@ -53,7 +53,7 @@ def test_a_commit_that_mends_it_is_taken(good: Host) -> None:
     good.cycle()
     good.commit("good", "more")
     account = good.cycle()
-    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert (int(account.exit), host_phase(account)) == (0, HostPhase.CONVERGED)
     assert good.files() == {"web": "good", "more": "good"}
 
 
@@ -78,20 +78,20 @@ def test_a_deploy_that_fails_on_a_new_state_is_harm_and_what_is_half_done_is_tak
     good.commit("better", "brought", check="better", plays=FAILS % "exit 3")
     account = good.cycle()
     assert good.files() == {"web": "good"}
-    assert (int(account.exit), phase_of(account)) == (7, Phase.ROLLED_BACK)
+    assert (int(account.exit), host_phase(account)) == (7, HostPhase.ROLLED_BACK)
     assert list(problems(account)) == ["deploy-failed", "rolled-back"]
     assert "after failed: command:try" in problems(account)["rolled-back"]
     told = [event.resource for event in good.parts.events.last(20) if event.kind == "taken-back"]
     assert told == [f"file:{good.target}/web", f"file:{good.target}/brought"]
     assert sum(good.slept) == 0, "there is nothing to be waited for"
-    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(good.cycle()) is HostPhase.ROLLED_BACK
     assert good.reporter.attempts == 1
 
 
 def test_a_failure_that_passes_takes_nothing_back(good: Host) -> None:
     good.commit("better", check="better", plays=FAILS % "echo Could not resolve host: mirror >&2; exit 6")
     account = good.cycle()
-    assert (int(account.exit), phase_of(account), good.files()) == (7, Phase.FAILED, {"web": "better"})
+    assert (int(account.exit), host_phase(account), good.files()) == (7, HostPhase.FAILED, {"web": "better"})
     assert good.parts.memory.bad() == {}
 
 
@@ -118,7 +118,7 @@ def test_where_going_back_does_not_help_the_verdict_is_withdrawn(good: Host) -> 
     good.answers = lambda: next(answers, False)
     account = good.cycle()
     assert "inconclusive" in problems(account)
-    assert phase_of(account) is Phase.INCONCLUSIVE
+    assert host_phase(account) is HostPhase.INCONCLUSIVE
     assert good.files() == {"web": "good"}
     assert account.hold is not None
     assert account.hold.until == good.now + FIRST_DOUBT_S
@@ -132,7 +132,7 @@ def test_what_is_in_doubt_is_tried_again_and_forgiven(good: Host) -> None:
     assert good.cycle().hold is not None, "not before its time"
     good.now += 1000
     account = good.cycle()
-    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert (int(account.exit), host_phase(account)) == (0, HostPhase.CONVERGED)
     assert good.parts.memory.bad() == {}
 
 
@@ -140,7 +140,7 @@ def test_an_attempt_that_did_not_end_is_made_once_more(good: Host) -> None:
     good.commit("good", "more")
     good.dies(1)
     account = good.cycle()
-    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert (int(account.exit), host_phase(account)) == (0, HostPhase.CONVERGED)
     assert good.parts.memory.trial() is None
 
 
@@ -151,9 +151,9 @@ def test_an_attempt_that_twice_did_not_end_is_taken_back(good: Host) -> None:
     good.dies(1)
     account = good.cycle()
     assert good.files() == {"web": "good"}
-    assert (int(account.exit), phase_of(account)) == (8, Phase.ROLLED_BACK)
+    assert (int(account.exit), host_phase(account)) == (8, HostPhase.ROLLED_BACK)
     assert "never ended" in problems(account)["rolled-back"]
-    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(good.cycle()) is HostPhase.ROLLED_BACK
     assert good.parts.memory.trial() is None
 
 
@@ -178,7 +178,7 @@ def test_a_way_back_that_was_cut_off_is_gone_to_its_end(good: Host) -> None:
         good.cycle()
     account = good.cycle()
     assert good.files() == {"web": "good"}
-    assert phase_of(account) is Phase.ROLLED_BACK
+    assert host_phase(account) is HostPhase.ROLLED_BACK
     assert good.reporter.attempts == 1
 
 
@@ -192,7 +192,7 @@ def test_a_cycle_that_is_to_end_while_it_settles_leaves_the_judgement_to_the_nex
     assert trial.tries == 0
     good.while_it_settles = lambda: None
     good.engine.stopped = False
-    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(good.cycle()) is HostPhase.ROLLED_BACK
     assert good.files() == {"web": "good"}
 
 
@@ -205,7 +205,7 @@ def test_a_suspended_host_leaves_the_judgement_to_the_cycle_after_it_is_resumed(
     good.cycle()
     assert (memory.trial() is None, memory.applied().good) == (False, digest)
     memory.keep_suspension(None)
-    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(good.cycle()) is HostPhase.ROLLED_BACK
     assert good.files() == {"web": "good"}
 
 
@@ -216,7 +216,7 @@ def test_a_way_back_that_was_cut_off_waits_while_the_host_is_suspended(good: Hos
     good.cycle()
     assert good.files() == {"web": "good", "brought": "bad"}
     good.parts.memory.keep_suspension(None)
-    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(good.cycle()) is HostPhase.ROLLED_BACK
     assert good.files() == {"web": "good"}
 
 
@@ -244,7 +244,7 @@ def test_a_way_back_that_fails_wakes_people_and_is_not_gone_again_and_again(good
     good.while_it_settles = lambda: None
     good.now += 3600
     account = good.cycle()
-    assert (good.files(), phase_of(account)) == ({"web": "good"}, Phase.ROLLED_BACK)
+    assert (good.files(), host_phase(account)) == ({"web": "good"}, HostPhase.ROLLED_BACK)
 
 
 def test_a_git_server_that_is_away_for_ten_minutes_marks_nothing_bad(good: Host, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_git_server_that_is_away_for_ten_minutes_marks_nothing_bad(good: Host,
         return there
 
     good.answers = answers
-    assert phase_of(good.cycle()) is Phase.INCONCLUSIVE
+    assert host_phase(good.cycle()) is HostPhase.INCONCLUSIVE
     (good.target / "web").write_text("by hand\n")
     for _ in range(4):
         good.now += 150
@@ -269,5 +269,5 @@ def test_a_git_server_that_is_away_for_ten_minutes_marks_nothing_bad(good: Host,
     good.answers = lambda: True
     good.now += FIRST_DOUBT_S
     account = good.cycle()
-    assert (int(account.exit), phase_of(account), good.files()) == (0, Phase.CONVERGED, {"web": "better"})
+    assert (int(account.exit), host_phase(account), good.files()) == (0, HostPhase.CONVERGED, {"web": "better"})
     assert good.parts.memory.bad() == {}

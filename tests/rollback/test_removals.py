@@ -8,7 +8,7 @@ import pytest
 
 from agent.deploys import systemctl
 from agent.deploys.files.file import File
-from agent.domain.phase import Phase, phase_of
+from agent.domain.host_phase import HostPhase, host_phase
 from agent.errors import DeployError
 from tests.rollback.mortal import FAILS, Dead, Host, Hosts, problems
 
@@ -36,7 +36,7 @@ def test_a_commit_that_only_removes_what_a_check_needs_is_taken_back(serving: Ho
     digest = serving.parts.memory.applied().good
     _serve(serving, "good")
     account = serving.cycle()
-    assert (int(account.exit), phase_of(account)) == (8, Phase.ROLLED_BACK)
+    assert (int(account.exit), host_phase(account)) == (8, HostPhase.ROLLED_BACK)
     assert serving.files() == {"web": "good", "page": "good", "other": "x"}
     assert "other: page" in problems(account)["rolled-back"]
     assert (serving.parts.memory.applied().good, serving.parts.memory.trial()) == (digest, None)
@@ -50,7 +50,7 @@ def test_a_commit_that_only_removes_what_a_check_needs_is_taken_back(serving: Ho
 
 def test_a_change_that_was_well_goes_back_with_the_removal_that_was_not(serving: Host) -> None:
     _serve(serving, "better")
-    assert phase_of(serving.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(serving.cycle()) is HostPhase.ROLLED_BACK
     assert serving.files() == {"web": "good", "page": "good", "other": "x"}
 
 
@@ -60,7 +60,7 @@ def test_a_deploy_that_left_as_a_whole_comes_back(good: Host) -> None:
     assert int(good.cycle().exit) == 0
     good.now += 100
     _serve(good, "good")
-    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(good.cycle()) is HostPhase.ROLLED_BACK
     assert good.files()["page"] == "extra"
     assert int(good.cycle().exit) == 0
 
@@ -91,7 +91,7 @@ def test_a_cycle_that_dies_while_a_removal_settles_leaves_the_judgement_to_the_n
         serving.cycle()
     assert "page" not in serving.files()
     serving.while_it_settles = lambda: None
-    assert phase_of(serving.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(serving.cycle()) is HostPhase.ROLLED_BACK
     assert "page" in serving.files()
 
 
@@ -103,7 +103,7 @@ def test_a_cycle_that_is_to_end_while_a_removal_settles_calls_nothing_good(servi
     assert serving.parts.memory.applied().good == good
     serving.while_it_settles = lambda: None
     serving.engine.stopped = False
-    assert phase_of(serving.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(serving.cycle()) is HostPhase.ROLLED_BACK
     assert "page" in serving.files()
 
 
@@ -121,7 +121,7 @@ def test_a_removal_that_waits_for_a_deploy_is_on_trial_when_that_is_done(serving
     assert "page" in serving.files()
     (tmp_path / "mirror").touch()
     serving.now += 3600
-    assert phase_of(serving.cycle()) is Phase.ROLLED_BACK
+    assert host_phase(serving.cycle()) is HostPhase.ROLLED_BACK
     assert "page" in serving.files()
 
 
@@ -129,7 +129,7 @@ def test_a_unit_that_cannot_be_told_of_what_has_gone_is_harm(serving: Host, monk
     monkeypatch.setattr(systemctl, "tell_active", lambda *_: ["web.service: reload: no such include"])
     serving.commit("good")
     account = serving.cycle()
-    assert (int(account.exit), phase_of(account)) == (7, Phase.ROLLED_BACK)
+    assert (int(account.exit), host_phase(account)) == (7, HostPhase.ROLLED_BACK)
     assert "no such include" in problems(account)["rolled-back"]
     assert "page" in serving.files()
 

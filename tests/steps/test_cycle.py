@@ -15,9 +15,9 @@ from agent.domain.account import Account, Trigger
 from agent.domain.address import Address
 from agent.domain.commit import TrustedCommit, TrustMode
 from agent.domain.desired import DesiredState
+from agent.domain.host_phase import HostPhase, host_phase
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
-from agent.domain.phase import Phase, phase_of
 from agent.domain.pins import RepositoryPin
 from agent.domain.plan import WantedChange
 from agent.domain.resolution import Resolution
@@ -145,7 +145,7 @@ def test_a_cycle_that_ends_before_it_confirmed_forgets_nothing_of_what_was_appli
     assert isinstance(before.deploys["files"], AppliedDeploy)
     host.engine.breaks_after_apply = True
     account = host.cycle(wanted=True)
-    assert (int(account.exit), phase_of(account)) == (7, Phase.FAILED)
+    assert (int(account.exit), host_phase(account)) == (7, HostPhase.FAILED)
     assert host.parts.memory.applied().deploys == before.deploys
 
 
@@ -192,7 +192,7 @@ def test_a_suspended_host_says_so_also_when_nothing_is_wanted(host: Host) -> Non
     )
     account = host.cycle()
     assert account.hold is not None
-    assert phase_of(account) is Phase.WAITING
+    assert host_phase(account) is HostPhase.WAITING
 
 
 def test_only_what_git_newly_wants_is_announced(host: Host) -> None:
@@ -222,7 +222,7 @@ def test_outside_its_window_a_host_stays_on_what_it_had_and_says_until_when(host
     host.repo.commit("Second", site("two") | {f"{INVENTORY}/fleet.yaml": SHUT})
     account = host.cycle()
     assert account.state is not None
-    assert (account.state.commit, phase_of(account)) == (first, Phase.WAITING)
+    assert (account.state.commit, host_phase(account)) == (first, HostPhase.WAITING)
     assert account.hold is not None
     assert (account.hold.kind, account.hold.until) == ("window", 1_790_020_800)
     assert host.cycle(wanted=True).permitted.allowed, "drift is repaired all the same"  # type: ignore[union-attr]
@@ -290,7 +290,7 @@ def test_where_nothing_can_be_remembered_nothing_is_done_and_that_is_reported(ho
     host.parts = replace(host.parts, unusable=host_io_error(OSError(code, "refused", "/var/lib/hostwright")))
     account = host.cycle(wanted=True)
     assert [(failure.kind, failure.consequence) for failure in account.failures] == [(kind, Consequence.RETRY)]
-    assert (int(account.exit), phase_of(account), account.failures[0].hint != "") == (3, Phase.FAILED, True)
+    assert (int(account.exit), host_phase(account), account.failures[0].hint != "") == (3, HostPhase.FAILED, True)
     assert (host.engine.applied, host.reporter.reported) == ([], [account])
     assert list(host.parts.paths.var.iterdir()) == []
     host.parts = replace(host.parts, unusable=None)

@@ -1,9 +1,9 @@
 from agent.domain.account import Account
 from agent.domain.desired import Mode, OnRemove
+from agent.domain.host_phase import HostPhase
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
 from agent.domain.outcome import Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
-from agent.domain.phase import Phase
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.errors import DeployError, InventoryError, ReportError, SourceError
@@ -18,7 +18,7 @@ from agent.steps.remember import (
     FIRST_BACKOFF_S,
     applied_after,
     attempts_after,
-    phase_of,
+    host_phase,
     remember,
     state_after,
 )
@@ -32,32 +32,32 @@ def whole(**more):
 
 
 def test_a_host_that_is_what_git_says_is_converged():
-    assert phase_of(whole(health=health())) is Phase.CONVERGED
+    assert host_phase(whole(health=health())) is HostPhase.CONVERGED
 
 
 def test_a_remote_that_is_away_does_not_make_a_converged_host_a_failed_one():
-    assert phase_of(whole(failures=[SourceError("away"), ReportError("away")])) is Phase.CONVERGED
+    assert host_phase(whole(failures=[SourceError("away"), ReportError("away")])) is HostPhase.CONVERGED
 
 
 def test_a_commit_that_cannot_be_read_does():
-    assert phase_of(whole(failures=[InventoryError("broken")])) is Phase.FAILED
+    assert host_phase(whole(failures=[InventoryError("broken")])) is HostPhase.FAILED
 
 
 def test_a_unit_that_fails_makes_it_unhealthy():
-    assert phase_of(whole(health=health("nginx.service has failed"))) is Phase.UNHEALTHY
+    assert host_phase(whole(health=health("nginx.service has failed"))) is HostPhase.UNHEALTHY
 
 
 def test_drift_that_may_not_be_repaired_is_told():
-    assert phase_of(account(after=plan(planned(change(cause=Cause.DRIFT))))) is Phase.DRIFTED
+    assert host_phase(account(after=plan(planned(change(cause=Cause.DRIFT))))) is HostPhase.DRIFTED
 
 
 def test_an_intended_change_that_is_held_is_waited_for():
-    assert phase_of(account(after=plan(planned(change())))) is Phase.WAITING
+    assert host_phase(account(after=plan(planned(change())))) is HostPhase.WAITING
 
 
 def test_an_operation_that_always_says_changed_keeps_no_host_from_being_converged():
     kept = {"motd": AppliedDeploy(deploy().digest, {}, ("file:/etc/motd",))}
-    assert phase_of(account(after=plan(planned(change())), applied=kept)) is Phase.CONVERGED
+    assert host_phase(account(after=plan(planned(change())), applied=kept)) is HostPhase.CONVERGED
 
 
 def test_a_commit_is_adopted_once_and_soaks_while_the_host_is_well():
@@ -160,11 +160,11 @@ def departing(**more):
 
 
 def test_what_stays_as_an_orphan_keeps_no_host_from_being_converged():
-    assert phase_of(whole(health=health(), pruned=Pruned(standing=(ENTRY,)))) is Phase.CONVERGED
+    assert host_phase(whole(health=health(), pruned=Pruned(standing=(ENTRY,)))) is HostPhase.CONVERGED
 
 
 def test_what_left_git_and_is_held_is_waited_for():
-    assert phase_of(whole(health=health(), pruned=HELD)) is Phase.WAITING
+    assert host_phase(whole(health=health(), pruned=HELD)) is HostPhase.WAITING
 
 
 def test_the_commit_at_which_nothing_was_left_to_remove_is_remembered():

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from agent.domain.host_phase import HostPhase
 from agent.domain.memory import FleetSettings
-from agent.domain.phase import Phase
 from agent.domain.status import Signed, report_path, signature_path
 from agent.errors import ReportError, SettingsError
 from agent.fleet.writer import StatusBranch
@@ -94,7 +94,7 @@ def test_an_unsent_report_never_follows_a_newer_announcement_alone(paths: Paths)
     branch.error = None
     reporter(paths, branch).attempting(failing)
     reporter(paths, branch).report(failing)
-    assert branch.published[-1].report.phase is not Phase.ATTEMPTING
+    assert branch.published[-1].report.phase is not HostPhase.ATTEMPTING
     assert branch.published[-1].report.sequence == max(each.report.sequence for each in branch.published)
 
 
@@ -124,7 +124,7 @@ def test_what_could_not_be_sent_from_there_either_goes_first_when_the_disk_is_ba
         without_state_folder(told).report(account(failures=[SettingsError("full", kind=ProblemKind.DISK_FULL)]))
     branch.error = None
     told.report(account(after=plan(planned()), health=health()))
-    assert [each.report.phase for each in branch.published] == [Phase.FAILED, Phase.CONVERGED]
+    assert [each.report.phase for each in branch.published] == [HostPhase.FAILED, HostPhase.CONVERGED]
     sequences = [each.report.sequence for each in branch.published]
     assert sequences == sorted(set(sequences))
     assert all(not box.spool.pending() for box in told.outboxes)

@@ -15,7 +15,7 @@ from agent.cli.config_repo import BEGIN, ConfigRepo
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain import codec
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Report
 from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due, newer_elsewhere
@@ -136,7 +136,7 @@ def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None
         yield from (hold.full_text for hold in local)
     for hold in report.holds:
         said_here = local is not None and hold.reason.startswith(HERE)
-        shown = report.phase is not Phase.CONVERGED and hold.kind not in said and hold.reason not in problems
+        shown = report.phase is not HostPhase.CONVERGED and hold.kind not in said and hold.reason not in problems
         if shown and not said_here:
             yield waiting(hold.reason, hold.until)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.cli.doctor.finding import QUERY_TIMEOUT_S, Finding, Installation, failed, ok, warning
 from agent.domain.commit import TrustMode
-from agent.domain.phase import Phase
+from agent.domain.host_phase import HostPhase
 from agent.engine.client import why_unconfined
 from agent.host.identity import Identity
 from agent.system.process import run
@@ -66,7 +66,7 @@ def last_cycle(installed: Installation) -> Iterator[Finding]:
         told = f": {why.partition(chr(10))[0]}" if why else ""
         hint = hint or "`hostwright apply` runs one now and says what is wrong"
         yield warning(f"the last cycle ended with exit code {state.exit} ({state.phase}){told}", hint)
-    elif state.phase in (Phase.ROLLED_BACK, Phase.INCONCLUSIVE):
+    elif state.phase in (HostPhase.ROLLED_BACK, HostPhase.INCONCLUSIVE):
         yield warning(state.phase, "`hostwright plan` says which commit was taken back, and why")
     else:
         yield ok(state.phase)

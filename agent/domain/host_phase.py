@@ -8,7 +8,7 @@ from agent.domain.account import Account
 from agent.domain.plan import Cause
 
 
-class Phase(StrEnum):
+class HostPhase(StrEnum):
     """The state of the host, in one word."""
 
     ATTEMPTING = "attempting"
@@ -31,22 +31,22 @@ class Phase(StrEnum):
     """No cycle has got far enough to tell."""
 
 
-_TAKEN_BACK = {"bad": Phase.ROLLED_BACK, "inconclusive": Phase.INCONCLUSIVE}
+_TAKEN_BACK = {"bad": HostPhase.ROLLED_BACK, "inconclusive": HostPhase.INCONCLUSIVE}
 
 
-def phase_of(account: Account) -> Phase:
+def host_phase(account: Account) -> HostPhase:
     """The phase of the host after this cycle."""
     taken_back = _TAKEN_BACK.get(account.hold.kind) if account.hold is not None else None
     if account.harmed and account.rollback is None:
-        return Phase.FAILED
+        return HostPhase.FAILED
     if account.after is None:
-        return Phase.FAILED if account.failures else Phase.STARTING
+        return HostPhase.FAILED if account.failures else HostPhase.STARTING
     if taken_back is not None or (account.health is not None and not account.health.healthy):
-        return taken_back or Phase.UNHEALTHY
+        return taken_back or HostPhase.UNHEALTHY
     waiting = [change for change in account.after.changes if not account.repeats(change)]
     if any(change.cause is Cause.DRIFT for change in waiting):
-        return Phase.DRIFTED
+        return HostPhase.DRIFTED
     held = account.hold is not None or (account.pruned is not None and account.pruned.held)
     if waiting or held or any(deploy.unknown for deploy in account.after.deploys):
-        return Phase.WAITING
-    return Phase.CONVERGED
+        return HostPhase.WAITING
+    return HostPhase.CONVERGED
