@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from agent.domain.codec import Mismatch, ValueCheck
-from agent.domain.host_name import HOST_NAME
 from agent.domain.host_phase import HostPhase
+from agent.domain.layout import HOST_NAME
 
 LATEST = 253_402_300_799
 """Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""

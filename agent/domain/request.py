@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from agent.domain import codec
-from agent.domain.host_name import HOST_NAME
+from agent.domain.layout import HOST_NAME
 from agent.domain.report import HostName, Instant, ValueLimits
 from agent.domain.status import report_path
 

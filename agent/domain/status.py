@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.domain import codec
-from agent.domain.host_name import HOST_NAME
 from agent.domain.host_phase import HostPhase
+from agent.domain.layout import HOST_NAME
 from agent.domain.report import Report
 
 HOSTS = "hosts"

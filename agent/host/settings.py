@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.commit import TrustMode
-from agent.domain.host_name import HOST_NAME
+from agent.domain.layout import HOST_NAME
 from agent.domain.memory import FleetSettings
 from agent.domain.near import near
 from agent.errors import InventoryError, SettingsError

@@ -12,7 +12,7 @@ from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
-from agent.domain.host_name import HOST_NAME
+from agent.domain.layout import HOST_NAME
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.sealed import FILE, SOPS, expressions
 from agent.domain.tree import Absence, Entry, nearest_path

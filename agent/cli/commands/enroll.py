@@ -18,8 +18,7 @@ from agent.cli.invocation import EXISTING_FILE, EXISTING_FOLDER, FILE, CliComman
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended import boot_of, show_document
-from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
-from agent.domain.layout import INVENTORIES
+from agent.domain.layout import HOST_GRAMMAR, HOST_NAME, INVENTORIES
 from agent.domain.text import printable
 from agent.domain.tree import Tree
 from agent.errors import UsageError, first_exit

@@ -13,7 +13,7 @@ import click
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
-from agent.domain.host_name import HOST_NAME
+from agent.domain.layout import HOST_NAME
 from agent.domain.text import some
 from agent.errors import SettingsError, UsageError
 from agent.inventory.hosts_file import key_of

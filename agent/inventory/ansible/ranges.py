@@ -11,7 +11,7 @@ import string
 from collections.abc import Sequence
 
 from agent.domain.fault import Mistake
-from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
+from agent.domain.layout import HOST_GRAMMAR, HOST_NAME
 
 _IPV6 = "an IPv6 address is written as a variable: give the host a name, and `ansible_host: <address>`"
 
