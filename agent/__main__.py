@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from agent.system.exit import leave
+from agent.system.exit import end_process
 
 FEW_COLLECTIONS = 200_000
 """New objects between two garbage collections. Most objects of a command live until it ends, so few are garbage. A
@@ -38,7 +38,7 @@ def main() -> None:
     compile_late("agent")
     from agent.cli.main import run
 
-    leave(run(sys.argv[1:]))
+    end_process(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -110,10 +110,10 @@ def _line(connection: socket.socket, timeout_s: float) -> bytes:
     deadline = time.monotonic() + timeout_s
     data = b""
     while b"\n" not in data and len(data) < LINE_LIMIT:
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
             raise TimeoutError("the other end takes too long")
-        connection.settimeout(left)
+        connection.settimeout(remaining_s)
         chunk = connection.recv(LINE_LIMIT - len(data))
         if not chunk:
             break

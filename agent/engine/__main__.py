@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.system.exit import leave
+from agent.system.exit import end_process
 from agent.system.late_methods import compile_late
 
 
@@ -10,7 +10,7 @@ def main() -> None:
     compile_late("agent")
     from agent.engine.preloaded import serve
 
-    leave(serve())
+    end_process(serve())
 
 
 if __name__ == "__main__":

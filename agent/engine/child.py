@@ -90,10 +90,10 @@ class Child(ABC):
         """The status, once it has ended. Raises TimedOutError after ``timeout_s`` seconds (None: never)."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while (code := self.poll()) is None:
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
+            remaining_s = None if until is None else until - time.monotonic()
+            if remaining_s is not None and remaining_s <= 0:
                 raise TimedOutError
-            self.await_end(left)
+            self.await_end(remaining_s)
         return code
 
     def send_signal(self, number: int) -> None:
@@ -138,12 +138,12 @@ class Child(ABC):
 
     def send(self, line: bytes, deadline: float) -> None:
         """Send one line. Raises ChildEndedError, or TimedOutError at ``deadline`` (monotonic clock)."""
-        rest = memoryview(line)
+        unsent = memoryview(line)
         self._selector.register(self.stdin, selectors.EVENT_WRITE)
         try:
-            while rest:
+            while unsent:
                 if self.stdin in self._wait(deadline):
-                    rest = rest[self.stdin.write(rest) or 0 :]
+                    unsent = unsent[self.stdin.write(unsent) or 0 :]
         except BrokenPipeError:
             raise self._ended() from None
         finally:
@@ -172,10 +172,10 @@ class Child(ABC):
     def _wait(self, deadline: float) -> set[object]:
         """Wait a moment and read from stderr and stdout; return the pipes that were ready. Raises ChildEndedError,
         TimedOutError."""
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
             raise TimedOutError
-        ready: set[object] = {key.fileobj for key, _ in self._selector.select(min(left, _EXIT_CHECK_S))}
+        ready: set[object] = {key.fileobj for key, _ in self._selector.select(min(remaining_s, _EXIT_CHECK_S))}
         if self.stderr in ready:
             self._read_stderr()
         if self.stdout in ready and not self._read_stdout():

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from agent.engine.child import Child, Pipes, environment
-from agent.system.exit import leave
+from agent.system.exit import end_process
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that ask a process to end."""
@@ -118,6 +118,6 @@ def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str]
             code = run()
         except BaseException:  # no exception may go on into the parent's code
             traceback.print_exc()
-        leave(code)
+        end_process(code)
     finally:  # nor an error of printing it: the parent may be gone
         os._exit(code)

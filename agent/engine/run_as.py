@@ -28,21 +28,21 @@ _LOGINS = ("_use_sudo_login", "_use_su_login")
 def as_root(arguments: dict[str, Any]) -> dict[str, Any]:
     """``arguments`` for a process that is root, without the switches to root that no switch to another user precedes. A
     login becomes a login shell in root's home, where no switch is left."""
-    left = dict(arguments)
+    kept = dict(arguments)
     login = False
     for switch, user, with_it in _SWITCHES:
-        if not left.get(switch):
+        if not kept.get(switch):
             continue
-        if left.get(user) not in _ROOT:
+        if kept.get(user) not in _ROOT:
             break
-        login = login or any(left.get(name) for name in with_it if name in _LOGINS)
+        login = login or any(kept.get(name) for name in with_it if name in _LOGINS)
         for name in (switch, user, *with_it):
-            left.pop(name, None)
+            kept.pop(name, None)
     else:
         if login:
-            left["_chdir"] = left.get("_chdir") or pwd.getpwuid(0).pw_dir
-            left["_shell_executable"] = f"{left.get('_shell_executable') or 'sh'} -l"
-    return left
+            kept["_chdir"] = kept.get("_chdir") or pwd.getpwuid(0).pw_dir
+            kept["_shell_executable"] = f"{kept.get('_shell_executable') or 'sh'} -l"
+    return kept
 
 
 def other_user(arguments: dict[str, Any]) -> str | None:

@@ -51,8 +51,8 @@ def passwords_apart(
         except Lacking as error:
             lacking[f"user:{name}"] = error.hold(f"user:{name}")
             accounts[name] = {**account, "password_hash": None}
-    rest = {key: value for key, value in arguments.items() if key != "accounts"}
-    return {**unseal(rest), "accounts": accounts}, lacking
+    others = {key: value for key, value in arguments.items() if key != "accounts"}
+    return {**unseal(others), "accounts": accounts}, lacking
 
 
 def masked_message(message: Message) -> Message:

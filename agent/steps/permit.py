@@ -1,4 +1,4 @@
-"""permit: turns a plan into what of it may happen now, and why the rest waits. Pure; the rules are data."""
+"""permit: turns a plan into what of it may happen now, and why all else waits. Pure; the rules are data."""
 
 from __future__ import annotations
 

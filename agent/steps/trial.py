@@ -139,13 +139,13 @@ def watch_health(
     while True:
         health = source.health()
         reasons = evaluate_trial(trial, health, remote=not trial.remote or source.remote())
-        left = deadline - source.monotonic()
-        if left <= 0 or source.stopped() or not (reasons or to_the_end):
+        remaining_s = deadline - source.monotonic()
+        if remaining_s <= 0 or source.stopped() or not (reasons or to_the_end):
             return health, reasons
         if not told:
             told = True
-            source.waiting(left)
-        source.sleep(min(LOOK_AGAIN_S, left))
+            source.waiting(remaining_s)
+        source.sleep(min(LOOK_AGAIN_S, remaining_s))
 
 
 def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ class DaemonQuestions:
     def waits_s(self) -> Iterator[float]:
         """Yield the seconds until a process has to be ended, and until it is time to look because something has
         stirred."""
-        yield from (asked.left_s for asked in self._asked.values())
+        yield from (asked.remaining_s for asked in self._asked.values())
         if self._watch is not None and (wait_s := self._watch.wait_s(time.monotonic())) is not None:
             yield wait_s
 
@@ -208,7 +208,7 @@ class Asked:
             resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (ANSWER_MOST, ANSWER_MOST))
 
     @property
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         """Seconds until the program is ended without an answer."""
         return max(0.0, self._until - time.monotonic())
 
@@ -216,7 +216,7 @@ class Asked:
         """The answer; None while the program runs, empty where it failed or took too long. The end of the program is
         noticed here, so call it until it returns an answer, and never after that."""
         code = self._process.poll()
-        if code is None and self.left_s > 0:
+        if code is None and self.remaining_s > 0:
             return None
         said = os.pread(self._output, ANSWER_MOST, 0) if code == 0 else b""
         self.end()

@@ -10,9 +10,9 @@ import pytest
 
 PROGRAM = """\
 import sys
-from agent.system.exit import leave
+from agent.system.exit import end_process
 {body}
-leave({status})
+end_process({status})
 """
 
 
