@@ -17,6 +17,7 @@ from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Plan
 from agent.domain.trial import Trial
+from agent.domain.window import OPEN
 from agent.parts import Parts
 from agent.phases import Converged, Course, Cycle, Planned, TrialVerdict, account_of
 from agent.steps import trial as trials
@@ -24,7 +25,6 @@ from agent.steps.apply import apply
 from agent.steps.choose import Target
 from agent.steps.confirm import confirm
 from agent.steps.deny import HostPolicies
-from agent.steps.gate import OPEN
 from agent.steps.permit import PermitRules, permit, permit_rules
 from agent.steps.plan import make_plan
 from agent.steps.probe import probe

@@ -12,13 +12,13 @@ from agent.domain.plan import Hold, HoldKind
 from agent.domain.resolution import Resolution
 from agent.domain.sightings import Sightings
 from agent.domain.trial import Trial
+from agent.domain.window import OPEN, Gate, gate
 from agent.host.state import Memory
 from agent.parts import Parts
 from agent.phases import Selection
 from agent.steps.choose import Target, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
-from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.meant import followed, seen_before, sight
 from agent.steps.probe import failed_at_first
 from agent.steps.trial import nothing_to_go_back_to

@@ -1,8 +1,12 @@
-"""Maintenance windows: from recurring windows and a moment, the openings in seconds, right when clocks change, too.
+"""Maintenance windows: from recurring windows and a moment, the openings in seconds, right when clocks change, too; and
+from these the gate: what may not begin now, and when it may.
 
 A window begins at the first moment at which the clocks of its time zone show ``from`` or later on one of its days. So
 02:30 on the night when clocks go from 02:00 to 03:00 is 03:00, and on the night when 02:30 comes twice it is the first
 of them. It lasts ``for`` in real time, also when clocks change meanwhile. Pure: the caller gives the zones.
+
+A host that no window names is always open. A change may begin only if what remains of the window is as long as a deploy
+and the look at the host after it may take. If windows differ about drift, the stricter one counts.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
+
+from agent.domain.plan import Hold, HoldKind
 
 LONGEST_S: Final = 7 * 86400
 """The longest window: after a week its next opening has begun."""
@@ -41,6 +47,43 @@ class Opening:
 
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The hold on the changes that Git newly wants (``intended``), and the hold on repairs (``drift``). None: they may
+    begin."""
+
+    intended: Hold | None = None
+    drift: Hold | None = None
+
+
+OPEN = Gate()
+
+
+def gate(windows: Sequence[Window], *, budget_s: int, now: int, zone: Callable[[str], tzinfo]) -> Gate:
+    """The gate at the moment ``now``, in seconds since the epoch. ``budget_s``: the seconds that must remain of a
+    window. ``zone`` returns a time zone by its name, and raises ValueError for an unknown one."""
+    if not windows:
+        return OPEN
+    hold = _hold(windows, budget_s, now, zone)
+    return Gate(hold, hold if any(window.holds_drift for window in windows) else None)
+
+
+def _hold(windows: Sequence[Window], budget_s: int, now: int, zone: Callable[[str], tzinfo]) -> Hold | None:
+    try:
+        openings = calendar(windows, now, zone)
+    except ValueError as error:
+        # A window whose times cannot be told is not open.
+        return Hold(HoldKind.WINDOW, f"its windows cannot be told: {error}")
+    start = next_start(openings, now, budget_s)
+    if start == now:
+        return None
+    if openings and openings[0].start <= now:
+        why = f"what is left of its window is less than the {budget_s} s that a change may take"
+    else:
+        why = "it is outside its windows"
+    return Hold(HoldKind.WINDOW, f"{why}; waits for the next one", start)
 
 
 def calendar(windows: Iterable[Window], now: int, zone: Callable[[str], tzinfo]) -> tuple[Opening, ...]:

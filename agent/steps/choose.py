@@ -19,7 +19,7 @@ from agent.domain.digest import JSON
 from agent.domain.memory import Suspension
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.resolution import HostTerms, Resolution
-from agent.steps.gate import OPEN, Gate
+from agent.domain.window import OPEN, Gate
 
 HERE = "suspended on this host"
 _USERS = "users"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.memory import Attempt
 from agent.domain.plan import Cause, DeployPlan, HeldChange, Hold, HoldKind, PermittedPlan, Plan
-from agent.steps.gate import OPEN, Gate
+from agent.domain.window import OPEN, Gate
 
 OBSERVE = Hold(HoldKind.OBSERVE, "mode: observe: reported, not touched")
 NOT_IDEMPOTENT = Hold(

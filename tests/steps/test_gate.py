@@ -3,9 +3,8 @@
 from zoneinfo import ZoneInfo
 
 from agent.domain.plan import Cause, Hold, HoldKind
-from agent.domain.window import Window
+from agent.domain.window import OPEN, Gate, Window, gate
 from agent.steps.choose import choose
-from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.permit import PermitRules, permit
 from tests.steps.build import change, plan, planned
 from tests.steps.test_choose import resolution
