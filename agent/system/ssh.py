@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -89,9 +89,7 @@ def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
     found = marked_keys(known_hosts, remote)
     known = tuple(key for marker, key in found if not marker)
     offered = _offered(remote, [key.type for key in known], timeout_s)
-    if ("@revoked", offered) in found or (known and offered not in known):
-        return Probe(HostKeyStatus.DIFFERS, name, offered, known)
-    return Probe(HostKeyStatus.MATCHES if known else HostKeyStatus.UNKNOWN, name, offered, known)
+    return Probe(_status_of(offered, found), name, offered, known)
 
 
 def marked_keys(known_hosts: Path, remote: Remote) -> tuple[tuple[str, HostKey], ...]:
@@ -100,6 +98,14 @@ def marked_keys(known_hosts: Path, remote: Remote) -> tuple[tuple[str, HostKey],
     lines = [line.split() for line in lines_about(remote, known_hosts)]
     marked = [(line.pop(0) if line[0].startswith("@") else "", line) for line in lines]
     return tuple((marker, HostKey(line[1], line[2])) for marker, line in marked)
+
+
+def _status_of(shown: HostKey, marked: Collection[tuple[str, HostKey]]) -> HostKeyStatus:
+    """The status of the key that a server showed, by the ``marked`` keys of known_hosts."""
+    known = [key for marker, key in marked if not marker]
+    if ("@revoked", shown) in marked or (known and shown not in known):
+        return HostKeyStatus.DIFFERS
+    return HostKeyStatus.MATCHES if known else HostKeyStatus.UNKNOWN
 
 
 def _offered(remote: Remote, preferred: Iterable[str], timeout_s: float) -> HostKey:
@@ -159,8 +165,8 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
         del client, hostname
         shown = HostKey(key.get_name(), key.get_base64())
         what = f"{self._asked} shows the {shown.type} key {shown.fingerprint}"
-        wanted, known = self._fingerprint, [found for marker, found in self._marked if not marker]
-        if ("@revoked", shown) in self._marked or (known and shown not in known):
+        wanted, status = self._fingerprint, _status_of(shown, self._marked)
+        if status is HostKeyStatus.DIFFERS:
             raise SourceError(
                 f"{what}; known_hosts says another",
                 kind=ProblemKind.HOST_KEY_MISMATCH,
@@ -168,7 +174,7 @@ class KnownKeys(paramiko.MissingHostKeyPolicy):
             )
         if wanted is not None and shown.fingerprint.removeprefix("SHA256:") != wanted.removeprefix("SHA256:"):
             raise SourceError(f"{what}, and not {wanted}", kind=ProblemKind.HOST_KEY_MISMATCH, hint="nothing was sent")
-        if wanted is None and not known:
+        if wanted is None and status is HostKeyStatus.UNKNOWN:
             raise SourceError(
                 f"{what}; known_hosts does not mention it",
                 kind=ProblemKind.HOST_KEY_UNKNOWN,
