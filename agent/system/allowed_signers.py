@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from agent.domain.text import printable
+from agent.system.public_keys import complaint
 
 _LINE: Final = re.compile(
     r'(?P<principals>"[^"]*"|[^\s"#]\S*)\s+'
@@ -68,7 +69,7 @@ def mistakes(text: bytes) -> Iterator[tuple[int, str, str]]:
         if unknown:
             known = 'namespaces="git", valid-after=, valid-before= (20270131) and cert-authority'
             yield number, f"ssh-keygen passes over a line with {printable(unknown[0], 60)}", f"options are {known}"
-        elif not _is_key(found["type"], found["key"]):
+        elif complaint(f"{found['type']} {found['key']}"):
             yield number, f"this is no {printable(found['type'], 40)} key", "copy the whole line of the .pub file"
         elif not _for_git(options):
             yield number, "this key may not sign for git", 'write namespaces="git"'
@@ -81,23 +82,6 @@ def _options(text: str) -> list[str]:
 def _for_git(options: list[str]) -> bool:
     patterns = [option.partition("=")[2].strip('"') for option in options if option.lower().startswith("namespaces=")]
     return not patterns or any(fnmatchcase("git", name) for given in patterns for name in given.split(","))
-
-
-def _is_key(kind: str, text: str) -> bool:
-    """True if ``text`` is a key of the type ``kind``: a row of whole strings, of which the type is the first (RFC 4253,
-    6.6)."""
-    try:
-        blob = base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        return False
-    parts: list[bytes] = []
-    while blob:
-        size = int.from_bytes(blob[:4], "big")
-        if len(blob) < 4 + size:
-            return False
-        parts.append(blob[4 : 4 + size])
-        blob = blob[4 + size :]
-    return len(parts) > 1 and parts[0] == kind.encode()
 
 
 def _signers(text: str) -> Iterator[AllowedSigner]:

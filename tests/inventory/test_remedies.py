@@ -13,7 +13,7 @@ AGENT = Path(__file__).parents[2] / "agent"
 READ = [path for folder in ("inventory", "deploys", "checks") for path in sorted((AGENT / folder).rglob("*.py"))]
 """Where people's files are read."""
 
-OF_TOOLS = {"openpgp.py", "public_keys.py", "unit_state.py"}
+OF_TOOLS = {"openpgp.py", "unit_state.py"}
 """Modules whose ValueErrors are about data of programs; who calls them says what to do."""
 
 

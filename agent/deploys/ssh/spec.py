@@ -18,11 +18,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, concrete_items
-from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.ssh.reading import DROP_IN, FOLDER, UNITS
 from agent.deploys.written import checked
 from agent.domain.fault import Mistake
+from agent.system.public_keys import KEY, complaint
 
 KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 BLOCK = "ssh"

@@ -19,7 +19,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
-from agent.deploys.public_keys import complaint
 from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name
 from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
 from agent.deploys.written import Number, checked
@@ -27,6 +26,7 @@ from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
 from agent.domain.sealed import is_sealed
+from agent.system.public_keys import complaint
 
 ID_LIMIT = 2**32 - 2
 """The highest uid and gid; the one above means "none" to the kernel."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from agent.deploys.as_user import LocalUser, as_user
 from agent.deploys.at_path import AtPath, Attributes, look
 from agent.deploys.edits import BlockEdit
-from agent.deploys.public_keys import KEY
 from agent.deploys.writing import put_file, put_folder, remove, set_attributes
 from agent.errors import DeployError
+from agent.system.public_keys import KEY
 from agent.system.safe_open import UnsafePath, folder
 
 SSH_MODE = 0o700

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deploys.public_keys import complaint
 from agent.deploys.users.ssh_folder import count_keys, updated_keys
+from agent.system.public_keys import complaint
 
 ANN = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILxJcQw5PeuLwEp5M4ChpAh34t4Ndc2IhypPrfCR85Fh ann@laptop"
 DESK = (
@@ -24,6 +24,7 @@ def test_a_public_key_is_taken_with_and_without_options(line: str) -> None:
         ("", "no type"),
         ("ann@laptop", "no type"),
         (ANN[:40], "cut off"),
+        (ANN[:32], "cut off"),  # exactly behind the type that the key itself names
         (ANN.replace("ssh-ed25519", "ssh-rsa"), "differ"),
         (f"{ANN}\n{DESK}", "one line"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "private"),

@@ -24,7 +24,9 @@ def complaint(line: str) -> str:
         parts = _strings(base64.b64decode(match["blob"], validate=True))
     except (binascii.Error, ValueError):
         return "it is cut off or garbled"
-    return "" if parts[0] == match["type"].encode() else "its type and its content differ"
+    if parts[0] != match["type"].encode():
+        return "its type and its content differ"
+    return "" if len(parts) > 1 else "it is cut off or garbled"
 
 
 def _strings(blob: bytes) -> list[bytes]:
