@@ -26,7 +26,7 @@ from agent.domain.report import Report
 from agent.domain.status import NAMESPACE, Signed, encode
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SettingsError, TrustError
-from agent.system import age, sshsig
+from agent.system import age, public_keys, sshsig
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 from agent.system.misplaced import misplaced_file, misplaced_folder
 
@@ -141,7 +141,7 @@ class PublicIdentity:
     @property
     def fingerprint(self) -> str:
         """The fingerprint of ``ssh``, as ssh-keygen prints it: ``SHA256:…``."""
-        return sshsig.fingerprint(self.ssh)
+        return public_keys.fingerprint(self.ssh)
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:

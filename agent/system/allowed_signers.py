@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from agent.domain.text import printable
-from agent.system.public_keys import complaint
+from agent.system.public_keys import complaint, fingerprint
 
 _LINE: Final = re.compile(
     r'(?P<principals>"[^"]*"|[^\s"#]\S*)\s+'
@@ -90,13 +87,13 @@ def _signers(text: str) -> Iterator[AllowedSigner]:
         if found is None:
             continue
         try:
-            digest = hashlib.sha256(base64.b64decode(found["key"], validate=True)).digest()
+            key = fingerprint(f"{found['type']} {found['key']}")
             dates = {name.lower(): _seconds(date) for name, date in _DATE.findall(found["options"] or "")}
-        except (ValueError, binascii.Error):
+        except ValueError:
             continue
         yield AllowedSigner(
             printable(found["principals"].strip('"')),
-            "SHA256:" + base64.b64encode(digest).decode().rstrip("="),
+            key,
             "cert-authority" in re.split(r"[,=]", (found["options"] or "").lower()),
             dates.get("after"),
             dates.get("before"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 
 KEY = re.compile(
@@ -27,6 +28,13 @@ def complaint(line: str) -> str:
     if parts[0] != match["type"].encode():
         return "its type and its content differ"
     return "" if len(parts) > 1 else "it is cut off or garbled"
+
+
+def fingerprint(line: str) -> str:
+    """``SHA256:…`` of a public key, the line of a .pub file, as ssh-keygen prints it. Raises ValueError for a key that
+    is not base64."""
+    digest = hashlib.sha256(base64.b64decode(line.split()[1], validate=True)).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def _strings(blob: bytes) -> list[bytes]:

@@ -20,8 +20,8 @@ import paramiko
 from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system.openssh import lines_about, server_name
+from agent.system.public_keys import fingerprint
 from agent.system.remote import SSH_PORT, Remote, Transport
-from agent.system.sshsig import fingerprint
 
 _RSA: Final = "ssh-rsa"
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")

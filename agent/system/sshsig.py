@@ -81,12 +81,6 @@ def raw_public_key(line: str) -> bytes:
     return key
 
 
-def fingerprint(line: str) -> str:
-    """``SHA256:…`` of a public key line of any type, as ssh-keygen prints it."""
-    digest = hashlib.sha256(base64.b64decode(line.split()[1])).digest()
-    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
-
-
 def _head(public: bytes, namespace: str, hash_name: str) -> bytes:
     """The bytes of the blob before the 64 bytes of the signature itself."""
     key = _string(_KEY_TYPE) + _string(public)
