@@ -43,7 +43,8 @@ def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Accoun
         return verdict
     earlier = memory.bad().get(trial.digest)
     times = earlier.times + 1 if earlier is not None else 1
-    bad = Bad(trial.digest, trial.commit, cycle.parts.clock(), harm, times=times)
+    checks = trials.checks_alone(verdict.course.state, verdict.health, verdict.harm)
+    bad = Bad(trial.digest, trial.commit, cycle.parts.clock(), harm, times=times, checks=checks)
     bad = bad.in_doubt(cycle.parts.clock()) if doubtful else bad
     memory.keep_bad(bad)
     rollback = Rollback(bad, good.resolution.commit.sha, account)

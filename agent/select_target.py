@@ -7,6 +7,7 @@ from functools import partial
 
 from agent.domain.account import Log, Milestone
 from agent.domain.commit import Accept, BranchRule, Commit, TrustedCommit, TrustMode
+from agent.domain.desired import DesiredState
 from agent.domain.memory import FleetSettings, TrustRecord
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.resolution import Resolution
@@ -54,6 +55,8 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
         with log.surviving():
             candidate, pinned = _as_named(parts, selection.trusted, newest)
     bad, gate_now, begun = known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
+    if candidate is not None and bad is None:
+        _forgive_corrected(parts, candidate.state)
     current = None
     if candidate is None or any(hold is not None for hold in (held, bad, gate_now.intended)):
         commit = _commit_to_stay_on(parts, bad, begun)
@@ -184,7 +187,16 @@ def accepted_behind(parts: Parts, since: str | None) -> Accept:
 def known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
     """The hold on a state that did harm or is in doubt; None for any other."""
     found = parts.memory.bad().get(candidate.state.digest) if candidate is not None else None
-    return found.hold if found is not None and found.is_current(parts.clock()) else None
+    if candidate is None or found is None or not found.rests_on(candidate.state):
+        return None
+    return found.hold if found.is_current(parts.clock()) else None
+
+
+def _forgive_corrected(parts: Parts, state: DesiredState) -> None:
+    """Forget the verdict on ``state`` if the checks that it rests on were corrected: the state is judged anew."""
+    verdict = parts.memory.bad().get(state.digest)
+    if verdict is not None and not verdict.rests_on(state):
+        parts.memory.forgive(state.digest)
 
 
 def _begun(parts: Parts) -> Trial | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from agent.domain.digest import JSON
+from agent.domain.digest import JSON, digest_of
 
 
 class CheckKind(NamedTuple):
@@ -42,6 +42,10 @@ class Check:
     kind: str
     label: str
     spec: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+
+    @property
+    def digest(self) -> str:
+        return digest_of([self.deploy, self.kind, self.label, self.spec])
 
     @property
     def resource(self) -> str:

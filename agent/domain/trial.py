@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from agent.domain.codec import IN_DOCUMENTS
 from agent.domain.memory import LONGEST_BACKOFF_S
 from agent.domain.plan import Hold, HoldKind
+
+if TYPE_CHECKING:
+    from agent.domain.desired import DesiredState
 
 MOST_TRIES = 2
 """The most attempts at a change that never end, because the agent or the host goes down with it."""
@@ -61,6 +65,14 @@ class Bad:
     times: int = 1
     never_ended: bool = field(default=False, metadata={IN_DOCUMENTS: "forlorn"})
     """True if the agent or the host went down with it each time: it stays bad, also if going back does not help."""
+    checks: tuple[str, ...] = ()
+    """The digests of the checks that counted against it; empty if anything else did."""
+
+    def rests_on(self, state: DesiredState) -> bool:
+        """False if checks alone counted against it, and ``state``, which has its digest, asks none of them: they were
+        corrected."""
+        in_doubt = self.until is not None  # tried again anyway
+        return in_doubt or not self.checks or not {check.digest for check in state.checks}.isdisjoint(self.checks)
 
     def is_current(self, now: int) -> bool:
         """True as long as the host may not aim at it. A doubt that would last longer than any can no longer counts: the

@@ -13,11 +13,11 @@ Vitals, and what was bad before, are reported and not counted. Nor is a transien
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.deploys.kind import kind_named
-from agent.domain.check import CheckResult
+from agent.domain.check import Check, CheckResult
 from agent.domain.desired import DesiredState
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, Attempt
@@ -156,7 +156,7 @@ def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, 
         for result in health.checks
         if result.deploy in trial.touched and (label_of(result) in trial.passed or label_of(result) not in trial.known)
     ]
-    reasons = [f"{label_of(result)}: {result.output}" for result in counting if not result.passed]
+    reasons = [_told(result) for result in counting if not result.passed]
     if UNTOLD not in trial.failed_units:  # else nobody knows which of them are new
         reasons += [failed_unit_told(unit) for unit in health.failed_units if unit not in trial.failed_units]
     if not remote:
@@ -197,9 +197,23 @@ def _only_refused(deploy: DeployOutcome, refused: Collection[tuple[str, str]]) -
     return bool(failed) and all(each in refused for each in failed)
 
 
-def label_of(result: CheckResult) -> str:
+def checks_alone(state: DesiredState | None, health: Health | None, harm: Sequence[str]) -> tuple[str, ...]:
+    """The digests of the checks of ``state`` that are all the ``harm``; none if there is other harm, too. Pure."""
+    results = health.checks if health is not None else ()
+    failed = {_told(result): label_of(result) for result in results if not result.passed}
+    if state is None or not failed.keys() >= set(harm):
+        return ()
+    labels = {failed[sign] for sign in harm}
+    return tuple(check.digest for check in state.checks if label_of(check) in labels)
+
+
+def _told(result: CheckResult) -> str:
+    return f"{label_of(result)}: {result.output}"
+
+
+def label_of(check: Check | CheckResult) -> str:
     """The name of a check among those of all deploys."""
-    return f"{result.deploy}: {result.label}"
+    return f"{check.deploy}: {check.label}"
 
 
 def did_not_end(trial: Trial, now: int) -> Bad:

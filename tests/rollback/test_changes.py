@@ -57,6 +57,32 @@ def test_a_commit_that_mends_it_is_taken(good: Host) -> None:
     assert good.files() == {"web": "good", "more": "good"}
 
 
+def test_a_commit_that_corrects_the_check_alone_is_judged_anew(good: Host) -> None:
+    good.commit("new", check="nwe")
+    good.cycle()
+    good.commit("new", check="new")
+    account = good.cycle()
+    assert (int(account.exit), host_phase(account)) == (0, HostPhase.CONVERGED)
+    assert good.files() == {"web": "new"}
+    assert not good.parts.memory.bad()
+
+
+def test_a_corrected_check_that_fails_too_counts_like_the_first(good: Host) -> None:
+    for check in ("one", "two"):
+        good.commit("new", check=check)
+        account = good.cycle()
+        assert (int(account.exit), host_phase(account)) == (8, HostPhase.ROLLED_BACK)
+    good.cycle()
+    assert (good.reporter.attempts, good.files()) == (2, {"web": "good"})
+
+
+def test_a_deploy_that_failed_stays_out_whatever_becomes_of_its_check(good: Host) -> None:
+    for check in ("one", "two"):
+        good.commit("new", check=check, plays=FAILS % "exit 1")
+        good.cycle()
+    assert good.reporter.attempts == 1
+
+
 def test_what_comes_up_while_it_settles_is_kept(good: Host) -> None:
     good.commit("bad", check="fine")
     good.while_it_settles = lambda: (good.target / "web").write_text("fine\n") and None
