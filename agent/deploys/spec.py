@@ -44,6 +44,9 @@ class Concrete:
     a unit."""
     relies_on: Mapping[str, str] = field(default_factory=dict)
     """The purposes of resources that have to be on the host before, in words, by key."""
+    properties: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By key of a resource that several deploys may share: what this deploy says of it, in words, each with a digest.
+    Two deploys that say it differently undo what the other did."""
     needs_more_to_look: bool = False
     """True if finding out what would change takes more than reading."""
 

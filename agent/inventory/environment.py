@@ -25,7 +25,7 @@ from agent.inventory import providers
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaint, Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet
-from agent.inventory.lint.conflicts import conflicts, unmet_needs
+from agent.inventory.lint.conflicts import conflicts, contradictions, unmet_needs
 from agent.inventory.lock import AGENT, Lock, stale
 from agent.inventory.lookups import lookups
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
@@ -209,6 +209,8 @@ class Environment:
         for conflict in conflicts((name, (*concrete.resources, *concrete.claims)) for name, concrete in known):
             where = placed[conflict.deploy].place_of_resource(conflict.resource)
             complaints.add(*where, conflict.problem, conflict.remedy)
+        for name, key, fault in contradictions(known):
+            complaints.add(*placed[name].place_of_resource(key), fault.problem, fault.remedy)
         for name, fault in unmet_needs(known):
             complaints.add(*placed[name].place(()), fault.problem, fault.remedy)
         return found

@@ -141,3 +141,40 @@ def test_check_names_the_deploys_and_the_host(repo: Repo) -> None:
         'site.yaml:5:7: [0].deploys[1].motd: file:/etc/motd is wanted differently by "files" (host web1);'
         " leave it to one of them: each would undo what the other did"
     ]
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJQ5wwxnBMTjOoL6HH2zFbGzbiE1Ekz3Tn5BAGmIVWtq"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (f"users: {{ann: {{keys: ['{KEY}']}}}}", "{ann: {shell: /bin/sh}}", 'user:ann: "users" wants keys'),
+        ("users: {ann: {sudo: true}}", "{ann: {shell: /bin/sh}}", 'user:ann: "users" wants sudo'),
+        ("users: {ann: {groups: [a]}}", "{ann: {groups: [b]}}", 'user:ann: "users" wants groups'),
+        ("users: {ann: {uid: 1500}}", "{ann: {uid: 1501}}", 'user:ann: "users" wants uid'),
+        ("users: {groups: {crew: {gid: 1500}}}", "{groups: {crew: {gid: 1501}}}", 'group:crew: "users" wants gid'),
+        ("users: {ann: {absent: true}}", "{ann: {}}", 'user:ann: "users" wants absent'),
+        ("services: {x: {running: true}}", "{x.service: {running: false}}", 'unit:x.service: "services" wants running'),
+    ],
+)
+def test_of_what_several_may_share_each_thing_is_said_in_one_way(repo: Repo, one: str, other: str, words: str) -> None:
+    kind = one.partition(":")[0]
+    repo.write("site.yaml", f"- hosts: web1\n  deploys:\n  - {one}\n  - {{name: b, deploy: {kind}, with: {other}}}\n")
+    (complaint,) = repo.complaints()
+    assert f"{words} differently (host web1); say it in one of them, or call both {kind}" in complaint
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (f"users: {{ann: {{keys: ['{KEY}'], groups: [a, b]}}}}", f"{{ann: {{keys: ['{KEY}'], groups: [b, a]}}}}"),
+        ("users: {ann: {uid: 1500}}", "{ann: {shell: /bin/sh}}"),
+        ("users: {groups: {crew: {gid: 1500}}}", "{groups: {crew: {}}}"),
+        ("services: {x: {running: true}}", "{x: {enabled: true, restart_on: [/etc/x]}}"),
+    ],
+)
+def test_each_deploy_may_say_another_thing_of_what_they_share(repo: Repo, one: str, other: str) -> None:
+    kind = one.partition(":")[0]
+    repo.write("site.yaml", f"- hosts: web1\n  deploys:\n  - {one}\n  - {{name: b, deploy: {kind}, with: {other}}}\n")
+    assert checked(repo.load()) == ()

@@ -30,6 +30,7 @@ from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
 
 _TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice")
+_STATES = ("running", "enabled", "masked")
 _MISSPELT = 0.8
 """The likeness from which on an ending is a misspelt type: `servce` and `timers` are, the `d` of `fluent.d` is not."""
 
@@ -135,7 +136,11 @@ class ServicesSpec(ByName):
             for name, wanted in units.items()
             if wanted["content"] is not None or wanted["masked"]
         )
-        return Concrete({"units": units, "items": items}, tuple(resources), tuple(written))
+        said = {
+            f"unit:{name}": {word: digest_of(unit[word]) for word in _STATES if unit[word] is not None}
+            for name, unit in units.items()
+        }
+        return Concrete({"units": units, "items": items}, tuple(resources), tuple(written), properties=said)
 
 
 def full_name(name: str) -> str:

@@ -176,7 +176,28 @@ class UsersSpec(ByName):
             ]
         mighty = [name for name, account in self.accounts.items() if account.sudo is not False and not account.absent]
         relies_on = {SUDO_PACKAGE: f"{mighty[0]} is to have sudo"} if mighty else {}
-        return Concrete(arguments, tuple(resources), relies_on=relies_on)
+        said = {f"user:{name}": _properties(account) for name, account in self.accounts.items()}
+        said |= {f"group:{name}": _properties(group) for name, group in self.groups.items()}
+        return Concrete(arguments, tuple(resources), relies_on=relies_on, properties=said)
+
+
+_TAKEN_AWAY = {"keys": ("keys", "exclusive_keys"), "groups": ("groups", "exclusive_groups"), "sudo": ("sudo",)}
+"""What an account loses by an entry that does not mention it."""
+
+
+def _properties(entry: AccountEntry | GroupEntry) -> dict[str, str]:
+    """The properties of an account or a group in an entry, for ``Concrete.properties``."""
+    said: dict[str, JSON] = entry.model_dump(mode="json")
+    presence = {"absent": digest_of(said["absent"])}
+    if said["absent"] or isinstance(entry, GroupEntry):
+        return presence | {name: digest_of(said[name]) for name in ("gid",) if said.get(name) is not None}
+    whole = {words: digest_of([_unordered(said[name]) for name in names]) for words, names in _TAKEN_AWAY.items()}
+    single = ("uid", "group", "shell", "home", "comment", "password_hash", "locked", "expires")
+    return presence | whole | {name: digest_of(said[name]) for name in single if said[name] is not None}
+
+
+def _unordered(value: JSON) -> JSON:
+    return sorted(map(str, value)) if isinstance(value, list) else value
 
 
 def _arguments(entry: NamedEntry) -> dict[str, Any]:

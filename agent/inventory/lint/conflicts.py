@@ -50,6 +50,19 @@ def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Con
                 taken.setdefault(place, (name, resource))
 
 
+def contradictions(deploys: Iterable[tuple[str, Concrete]]) -> Iterator[tuple[str, str, Fault]]:
+    """A fault for each property of a shared resource that two of ``deploys`` (by name, in order) want differently, with
+    the later deploy and the key of the resource."""
+    said: dict[tuple[str, str], tuple[str, str]] = {}
+    for name, concrete in deploys:
+        for key, properties in concrete.properties.items():
+            for words, digest in properties.items():
+                earlier, other = said.setdefault((key, words), (name, digest))
+                if other != digest:
+                    remedy = f"say it in one of them, or call both {earlier}: then they are merged"
+                    yield name, key, Fault(f'{key}: "{earlier}" wants {words} differently', remedy)
+
+
 def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[tuple[str, Fault]]:
     """A fault for each package that a deploy relies on, but that another deploy takes away or brings only after it.
     ``deploys``: by name, in order. A package that no deploy mentions may be on the host."""
