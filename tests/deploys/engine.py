@@ -8,7 +8,8 @@ from pathlib import Path
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.outcome import DeployOutcome, OperationResult
 from agent.domain.plan import WantedChange
-from agent.engine.client import Engine, Execute, FoundDeploy
+from agent.engine.client import Execute, FoundDeploy
+from tests import children
 
 TIMEOUT_S = 60
 
@@ -25,7 +26,7 @@ class Run:
 
 
 def plan(deploy: DesiredDeploy, root: Path, work: Path) -> FoundDeploy:
-    (prepared,) = Engine(work=work, timeout_s=TIMEOUT_S).plan(_state(deploy), root, frozenset())
+    (prepared,) = children.engine(work=work, timeout_s=TIMEOUT_S).plan(_state(deploy), root, frozenset())
     return prepared
 
 
@@ -38,7 +39,7 @@ def apply(deploy: DesiredDeploy, root: Path, work: Path) -> Run:
         found.append(prepared)
         return Execute(frozenset(change.resource for change in prepared.changes))
 
-    engine = Engine(work=work, timeout_s=TIMEOUT_S)
+    engine = children.engine(work=work, timeout_s=TIMEOUT_S)
     (outcome,) = engine.apply(_state(deploy), root, frozenset(), decide=decide, on_operated=results.append)
     return Run(found[0].changes, tuple(results), outcome)
 

@@ -14,6 +14,7 @@ from agent.domain.digest import JSON
 from agent.domain.outcome import DeployOutcome, OperationResult
 from agent.domain.plan import Plan
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy
+from tests import children
 
 TIMEOUT_S = 60
 
@@ -32,6 +33,8 @@ class Bench:
     deploys: list[DesiredDeploy] = field(default_factory=list)
     results: list[OperationResult] = field(default_factory=list)
     started: list[tuple[str, str, str]] = field(default_factory=list)
+    alone: bool = False
+    """True where its engines start processes of their own."""
 
     def deploy(self, name: str, code: str, **data: JSON) -> None:
         """Adds ``deploys/<name>.py``; it finds ``target`` among its data."""
@@ -52,7 +55,8 @@ class Bench:
         return DesiredState("here", "0" * 40, tuple(self.deploys), "d")
 
     def engine(self, timeout_s: int = TIMEOUT_S, inherit: tuple[int, ...] = ()) -> Engine:
-        return Engine(work=self.work, timeout_s=timeout_s, inherit=inherit)
+        make = Engine if self.alone else children.engine
+        return make(work=self.work, timeout_s=timeout_s, inherit=inherit)
 
     def plan(self, *interrupted: str, earlier: Plan | None = None) -> dict[str, FoundDeploy]:
         found = self.engine().plan(self.state(), self.root, frozenset(interrupted), earlier)
@@ -90,10 +94,10 @@ target = Path(host.data.target) if hasattr(host.data, "target") else None
 HEADER_LINES = HEADER.count("\n")
 
 
-def make_bench(folder: Path) -> Bench:
+def make_bench(folder: Path, *, alone: bool = False) -> Bench:
     for name in ("root", "target"):
         (folder / name).mkdir()
-    return Bench(folder / "root", folder / "target", folder / "work")
+    return Bench(folder / "root", folder / "target", folder / "work", alone=alone)
 
 
 @pytest.fixture

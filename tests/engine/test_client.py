@@ -18,9 +18,14 @@ from agent.domain.desired import Looking
 from agent.domain.outcome import Status
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy
 from agent.errors import Consequence, DeployError
-from tests.engine.conftest import TIMEOUT_S, Bench, everything
+from tests.engine.conftest import TIMEOUT_S, Bench, everything, make_bench
 
 AFTER = 'server.shell(name="after", commands=[f"touch {target}/after"])'
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return make_bench(tmp_path, alone=True)
 
 
 @pytest.mark.parametrize("code", [0, 3])

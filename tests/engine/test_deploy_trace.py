@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine.client import Engine
 from agent.engine.deploy_trace import DeployTrace
 from agent.engine.secrecy import public_trace
 from agent.system import mask
 from agent.trace.answers import differing
+from tests import children
 from tests.engine.conftest import TIMEOUT_S, Bench
 
 DEPLOY = """
@@ -42,7 +42,9 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 
 
 def traced(bench: Bench) -> dict[str, list[bytes]]:
-    found = Engine(work=bench.work, timeout_s=TIMEOUT_S, traced=True).plan(bench.state(), bench.root, frozenset())
+    found = children.engine(work=bench.work, timeout_s=TIMEOUT_S, traced=True).plan(
+        bench.state(), bench.root, frozenset()
+    )
     assert [(each.error, each.changes) for each in found] == [(None, ())] * len(found)
     return {each.deploy: each.trace.encode("latin-1").splitlines(keepends=True) for each in found}
 

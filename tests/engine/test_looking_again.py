@@ -15,9 +15,9 @@ from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.plan import DeployPlan, Plan
 from agent.domain.question import Question, QuestionKind
 from agent.engine.built_in import look
-from agent.engine.client import Engine
 from agent.engine.protocol import EarlierLook, Order
 from agent.trace.answers import trace, unsigned
+from tests import children
 from tests.engine.conftest import TIMEOUT_S, Bench
 
 COUNT = 20
@@ -116,7 +116,7 @@ def test_a_deploy_with_a_secret_is_looked_at_again_for_its_value_may_be_another_
     def unseal(value: object, root: Path) -> object:
         return sealed.opened(value, lambda _: next(values)) if sealed.contains_sealed(value) else value
 
-    engine = Engine(work=tmp_path / "work", timeout_s=TIMEOUT_S, traced=True, unseal=unseal)
+    engine = children.engine(work=tmp_path / "work", timeout_s=TIMEOUT_S, traced=True, unseal=unseal)
     (tmp_path / "key").write_text("old-value")
     (tmp_path / "key").chmod(0o600)
     (first,) = engine.plan(state, tmp_path, frozenset())

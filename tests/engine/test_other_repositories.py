@@ -12,6 +12,7 @@ from agent.domain.digest import JSON
 from agent.domain.outcome import Status
 from agent.domain.pins import RepositoryPin
 from agent.engine.client import Engine
+from tests import children
 from tests.engine.conftest import HEADER, TIMEOUT_S, Bench, everything
 
 
@@ -35,7 +36,7 @@ class Elsewhere:
 
     @property
     def engine(self) -> Engine:
-        return Engine(work=self.bench.work, timeout_s=TIMEOUT_S, repositories=self.store)
+        return children.engine(work=self.bench.work, timeout_s=TIMEOUT_S, repositories=self.store)
 
 
 @pytest.fixture

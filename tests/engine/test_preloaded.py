@@ -18,9 +18,14 @@ from agent.engine.child import ChildEndedError, TimedOutError
 from agent.engine.client import Engine
 from agent.engine.preloaded import Preloaded
 from agent.errors import DeployError
-from tests.engine.conftest import TIMEOUT_S, Bench, everything
+from tests.engine.conftest import TIMEOUT_S, Bench, everything, make_bench
 
 TELLS = 'server.shell(name=f"{sorted(%s)}", commands=["true"])'
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return make_bench(tmp_path, alone=True)
 
 
 @pytest.fixture

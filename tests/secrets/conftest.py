@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -20,6 +21,7 @@ from agent.secrets.unseal import Unsealer
 from agent.steps.resolve import desired_state
 from agent.system import mask
 from agent.system.folder import FolderTree
+from tests import children
 
 HOSTS = "all: {children: {web: {hosts: {web1: , web2: }}, db: {hosts: {db1: }}}}\n"
 
@@ -31,6 +33,13 @@ class Desk:
     repo: Path
     ann: Path
     keys: Path
+
+    def copy(self, folder: Path) -> Self:
+        """The same desk below ``folder``."""
+        there = replace(self, repo=folder / "repo", keys=folder / "keys")
+        shutil.copytree(self.repo, there.repo)
+        shutil.copytree(self.keys, there.keys)
+        return there
 
     def write(self, path: str, content: str | bytes) -> None:
         """A file of the inventory, or of the repository where ``path`` begins with a slash."""
@@ -76,7 +85,7 @@ class Desk:
         return folder
 
     def engine(self, work: Path, host: str = "web1") -> Engine:
-        return Engine(work=work, timeout_s=60, unseal=self.unsealer(host))
+        return children.engine(work=work, timeout_s=60, unseal=self.unsealer(host))
 
     def values(self, host: str = "web1") -> dict[str, Any]:
         """What the deploys of ``host`` get, secrets put in: arguments or data by name of the deploy."""
@@ -97,14 +106,20 @@ def ann(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def desk(tmp_path: Path, ann: Path) -> Desk:
-    made = Desk(tmp_path / "repo", ann, tmp_path / "keys")
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory, ann: Path) -> Desk:
+    folder = tmp_path_factory.mktemp("desk")
+    made = Desk(folder / "repo", ann, folder / "keys")
     made.write("hosts.yaml", HOSTS)
     made.write("site.yaml", "[]\n")
     made.write("admins", ann.with_suffix(".pub").read_bytes())
     made.admit("web1", "web2", "db1")
     return made
+
+
+@pytest.fixture
+def desk(furnished: Desk, tmp_path: Path) -> Desk:
+    return furnished.copy(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -32,14 +32,21 @@ from tests.secrets.conftest import Desk
 VALUE = "s3cr3t-väl'ue"
 
 
-@pytest.fixture(autouse=True)
-def secrets(desk: Desk) -> None:
+@pytest.fixture(scope="module")
+def with_secrets(furnished: Desk, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    desk = furnished.copy(tmp_path_factory.mktemp("secrets"))
     desk.store.write("web/admin", f"{VALUE}\n".encode())
     desk.store.write("web/binary", b"\xff\x00\n")
     desk.store.write("web/json", b'{"user": "ann", "ports": [1, 2]}')
     desk.store.write("db/admin", b"of the databases")
     desk.store.write("web1/own", b"of web1 alone")
     desk.write("group_vars/web.yaml", "pw: \"{{ secret('web/admin') }}\"\nurl: 'pg://u:{{ pw }}@h/'\n")
+    return desk
+
+
+@pytest.fixture
+def desk(with_secrets: Desk, tmp_path: Path) -> Desk:
+    return with_secrets.copy(tmp_path)
 
 
 def content(desk: Desk, template: str, mode: str = '"0600"') -> None:

@@ -19,7 +19,6 @@ from agent.domain import codec, sealed
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.plan import Cause, Plan
-from agent.engine.client import Engine
 from agent.inventory.other_repositories import not_fetched
 from agent.steps.confirm import confirm
 from agent.steps.deny import policy_input
@@ -27,6 +26,7 @@ from agent.steps.permit import PermitRules, permit
 from agent.steps.plan import make_plan
 from agent.system import mask
 from agent.system.folder import FolderTree
+from tests import children
 from tests.deploys.users.host_files import GROUP, PASSWD, SHADOW
 from tests.secrets.conftest import Desk
 
@@ -194,6 +194,6 @@ def test_a_value_is_put_in_once_even_where_it_reads_like_a_request_for_another(d
     def unseal(value: object, root: Path) -> object:
         return sealed.opened(value, lambda expression: opened.append(expression) or asked)
 
-    engine = Engine(work=tmp_path / "work", timeout_s=60, unseal=unseal)
+    engine = children.engine(work=tmp_path / "work", timeout_s=60, unseal=unseal)
     engine.plan(desk.state(), desk.repo, frozenset())
     assert len(opened) == 1
