@@ -17,12 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from moto.server import ThreadedMotoServer
 
 from agent.domain.provider import ProviderKind
 from agent.engine.secrecy import Lacking
@@ -253,6 +248,8 @@ def test_where_a_secret_lies_is_part_of_the_digest(desk: Desk) -> None:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # half a second, which each worker would take
+
     server = ThreadedMotoServer("127.0.0.1", free_port(), verbose=False)
     server.start()
     try:
@@ -276,6 +273,8 @@ KEYS = "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = wJal
 def test_a_value_of_aws_is_put_in_on_the_host(
     desk: Desk, moto: str, made: dict[str, Any], reference: str, value: str
 ) -> None:
+    import boto3
+
     known = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "eu-central-1"}
     client = boto3.client("secretsmanager", endpoint_url=moto, **known)
     arn = client.create_secret(Name="web", **made)["ARN"]
@@ -293,6 +292,10 @@ def test_a_value_of_aws_is_put_in_on_the_host(
 
 @pytest.mark.parametrize("session", [None, "a/session+token=="])
 def test_a_question_to_aws_is_signed_as_botocore_signs_it(monkeypatch: pytest.MonkeyPatch, session: str | None) -> None:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
     url, body = "https://secretsmanager.eu-central-1.amazonaws.com", b'{"SecretId": "web/\xc3\xa4"}'
     now = datetime.datetime(2026, 12, 1, 6, 0, tzinfo=datetime.UTC)
     found = aws.signed(url, body, "eu-central-1", Keys("AKIDEXAMPLE", "a/secret+key", session), now)
