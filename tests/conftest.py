@@ -175,9 +175,11 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Hypothesis keeps what it found in a folder of the session, not in the checkout."""
-    hypothesis.configuration.set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
+def _tables(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hypothesis keeps its tables of Unicode beside what Python compiled: to make them takes each worker a second. No
+    run keeps examples (``drawing``)."""
+    kept = Path(sys.pycache_prefix, "hypothesis") if sys.pycache_prefix else tmp_path_factory.mktemp("hypothesis")
+    hypothesis.configuration.set_hypothesis_home_dir(kept)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from hypothesis.internal.conjecture import providers
 
 ORDINARY = settings(
     derandomize=True,
+    database=None,
     deadline=None,  # a busy machine is no failure
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],  # the first reads the clock, too
     print_blob=True,

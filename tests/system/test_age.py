@@ -19,7 +19,8 @@ SECRET = age.generate()
 def ssh_key(folder: Path, kind: str, passphrase: str = "") -> tuple[bytes, str]:
     """A private key of ssh-keygen's and its public line."""
     path = folder / f"id_{kind}"
-    argv = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "ann@example.org", "-f", f"{path}"]
+    bits = ["-b", "2048"] * (kind == "rsa")  # a longer one takes up to two seconds
+    argv = ["ssh-keygen", "-q", "-t", kind, *bits, "-N", passphrase, "-C", "ann@example.org", "-f", f"{path}"]
     subprocess.run(argv, check=True, timeout=20)
     return path.read_bytes(), path.with_suffix(".pub").read_text()
 

@@ -63,8 +63,8 @@ def test_a_revoked_key_differs_even_if_it_is_pinned_as_well(sshd: SshServer, kno
 def test_a_key_of_a_kind_that_the_server_does_not_have_differs(
     sshd: SshServer, known_hosts: Path, tmp_path: Path
 ) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", tmp_path / "rsa"], check=True)
-    known_hosts.write_text(sshd.known_as(tmp_path / "rsa"))
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "ecdsa"], check=True)
+    known_hosts.write_text(sshd.known_as(tmp_path / "ecdsa"))
     assert probe(sshd.url(Path("/x")), known_hosts, TIMEOUT_S).status is HostKeyStatus.DIFFERS
 
 
