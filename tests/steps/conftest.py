@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.system.git import Access, Mirror
 from tests.gitserver import Author, ConfigRepo, author
-from tests.steps.follower import SIGNERS, Host
+from tests.stage import Stage
+from tests.steps.follower import SIGNERS, Host, staged
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +40,25 @@ def repo(tmp_path: Path) -> ConfigRepo:
 
 @pytest.fixture
 def host(tmp_path: Path, repo: ConfigRepo, ann: Author) -> Iterator[Host]:
-    """Trusts Ann from the start; Bob by a commit of hers, which the host already has."""
-    anchors = tmp_path / "etc/trusted_signers"
-    anchors.parent.mkdir()
-    anchors.write_text(f"# the administrators\n{ann.line}\n")
-    host = Host(repo, Mirror(tmp_path / "repo.git", Access(None, None)), anchors)
+    """Trusts Ann from the start, and has nothing yet."""
+    host = Host.new(tmp_path, repo, ann)
     yield host
     host.mirror.close()
 
 
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("stage"))
+
+
 @pytest.fixture
-def running(host: Host, ann: Author, bob: Author) -> Host:
-    host.repo.commit("First", {SIGNERS: f"{bob.line}\n"}, by=ann)
-    host.pull()
-    return host
+def running(stage: Stage, ann: Author, bob: Author) -> Iterator[Host]:
+    """Trusts Ann from the start; Bob by a commit of hers, which the host already has."""
+
+    def prepare(host: Host) -> None:
+        host.repo.commit("First", {SIGNERS: f"{bob.line}\n"}, by=ann)
+        host.pull()
+
+    host = staged(stage, "running", ann, prepare)
+    yield host
+    host.mirror.close()

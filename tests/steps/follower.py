@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -13,8 +15,9 @@ from agent.errors import Exit, TrustError
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.verify import accepted, verify
-from agent.system.git import Mirror
-from tests.gitserver import ConfigRepo
+from agent.system.git import Access, Mirror
+from tests.gitserver import Author, ConfigRepo
+from tests.stage import Stage
 
 NOW = 1_790_000_000  # 2026-09-21
 SIGNERS = "inventories/prod/trusted_signers"
@@ -35,6 +38,14 @@ class Host:
     remembered: Accept = field(default_factory=Accept)
     branch: str = "main"
     inventory: str = "prod"
+
+    @classmethod
+    def new(cls, folder: Path, repo: ConfigRepo, anchor: Author) -> Self:
+        """A host below ``folder`` that trusts ``anchor``."""
+        anchors = folder / "etc/trusted_signers"
+        anchors.parent.mkdir()
+        anchors.write_text(f"# the administrators\n{anchor.line}\n")
+        return cls(repo, Mirror(folder / "repo.git", Access(None, None)), anchors)
 
     @property
     def remote(self) -> str:
@@ -82,3 +93,20 @@ class Host:
         assert refused.value.exit is Exit.TRUST
         assert refused.value.hint
         return refused.value
+
+
+def staged(stage: Stage, name: str, anchor: Author, prepare: Callable[[Host], None]) -> Host:
+    """A host that trusts ``anchor``, as ``prepare`` left it; it is prepared once for all tests of the module."""
+
+    def make() -> TrustRecord:
+        stage.clear()
+        host = Host.new(stage.folder, ConfigRepo(stage.folder / "work"), anchor)
+        prepare(host)
+        host.mirror.close()
+        return host.record
+
+    record = stage.restore(name, make)
+    mirror = Mirror(stage.folder / "repo.git", Access(None, None))
+    host = Host(ConfigRepo.at(stage.folder / "work"), mirror, stage.folder / "etc/trusted_signers", record)
+    mirror.follow(host.remote, host.branch)
+    return host

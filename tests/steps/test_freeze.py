@@ -117,16 +117,14 @@ def test_a_tag_s_signer_who_has_gone_freezes(running: Host, ann: Author, bob: Au
     assert kind(running) is None
 
 
-def test_a_tag_in_force_is_fetched_again_with_a_lost_mirror(
-    running: Host, ann: Author, bob: Author, tmp_path: Path
-) -> None:
+def test_a_tag_in_force_is_fetched_again_with_a_lost_mirror(running: Host, ann: Author, bob: Author) -> None:
     running.repo.commit("Only tags", TAGS, by=ann)
     running.pull()
     running.repo.commit("Nobody but Ann", {SIGNERS: "# nobody\n"})
     running.repo.tag("v1", by=bob)
     running.pull()
     running.mirror.close()
-    shutil.rmtree(tmp_path / "repo.git")
+    shutil.rmtree(running.mirror.path)
     running.pull()
     assert kind(running) == "signer-revoked"
 

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from agent.errors import TrustError
 from agent.host.exports import Exports
 from tests.gitserver import Author
+from tests.stage import Stage
 from tests.steps.follower import SIGNERS, Host
 
 # Who may sign
@@ -40,13 +39,13 @@ def test_an_unsigned_commit_is_refused(running: Host) -> None:
     assert r"Oops\x1b[2J" in error.message
 
 
-def test_an_unsigned_commit_leaves_no_file_behind(running: Host, tmp_path: Path) -> None:
-    exports = Exports(tmp_path / "commits", running.mirror)
+def test_an_unsigned_commit_leaves_no_file_behind(running: Host, stage: Stage) -> None:
+    exports = Exports(stage.folder / "commits", running.mirror)
     running.repo.commit("Unsigned", {"inventories/prod/site.yaml": "evil"})
-    before = {path for path in tmp_path.rglob("*") if "repo.git" not in f"{path}"}
+    before = {path for path in stage.folder.rglob("*") if "repo.git" not in f"{path}"}
     with pytest.raises(TrustError):
         exports.folder(running.pull())
-    assert {path for path in tmp_path.rglob("*") if "repo.git" not in f"{path}"} == before
+    assert {path for path in stage.folder.rglob("*") if "repo.git" not in f"{path}"} == before
 
 
 def test_a_wrong_signer_is_refused_by_fingerprint(running: Host, eve: Author) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from agent.domain.commit import TrustMode
 from agent.steps.fetch import TAGS_LIMIT
 from tests.gitserver import Author, ConfigRepo
-from tests.steps.follower import SIGNERS, Host
+from tests.stage import Stage
+from tests.steps.follower import SIGNERS, Host, staged
 
 FLEET = "inventories/prod/fleet.yaml"
 TAGS = {FLEET: 'trust: {accept: [{tags: "v*"}]}\n'}
@@ -20,11 +22,18 @@ BOTH = {FLEET: 'trust: {accept: [commits, {tags: "v*"}]}\n'}
 
 
 @pytest.fixture
-def tagged(running: Host, ann: Author) -> Host:
-    """Takes nothing but tags from here on."""
-    running.repo.commit("Only tags", TAGS, by=ann)
-    running.pull()
-    return running
+def tagged(stage: Stage, ann: Author, bob: Author) -> Iterator[Host]:
+    """As ``running``, but takes nothing but tags from here on."""
+
+    def prepare(host: Host) -> None:
+        host.repo.commit("First", {SIGNERS: f"{bob.line}\n"}, by=ann)
+        host.pull()
+        host.repo.commit("Only tags", TAGS, by=ann)
+        host.pull()
+
+    host = staged(stage, "tagged", ann, prepare)
+    yield host
+    host.mirror.close()
 
 
 def stays(host: Host) -> None:
@@ -303,7 +312,7 @@ def test_a_rewritten_history_is_refused_under_a_good_tag_too(tagged: Host, ann: 
     assert tagged.refusal().kind == "history-rewritten"
 
 
-def test_hostile_names_of_tags_are_passed_over(tagged: Host, ann: Author, tmp_path: Path) -> None:
+def test_hostile_names_of_tags_are_passed_over(tagged: Host, stage: Stage, ann: Author, tmp_path: Path) -> None:
     repo = tagged.repo
     repo.commit("One")
     tag = repo.tag("v1", by=ann)
@@ -311,7 +320,7 @@ def test_hostile_names_of_tags_are_passed_over(tagged: Host, ann: Author, tmp_pa
     names = ("v$(touch pwned)", "--upload-pack=touch pwned", "v2\u202e", "v;touch pwned", "v`touch pwned`")
     packed.write_text("".join(f"{tag} refs/tags/{name}\n" for name in sorted(names)))
     assert tagged.pull().tag
-    assert not list(tmp_path.rglob("pwned"))
+    assert not [*tmp_path.rglob("pwned"), *stage.folder.rglob("pwned")]
 
 
 def test_no_more_tags_are_looked_at_than_a_release_can_have(tagged: Host, ann: Author) -> None:
@@ -332,14 +341,12 @@ def test_no_more_tags_are_looked_at_than_a_release_can_have(tagged: Host, ann: A
 # The mirror
 
 
-def test_a_mirror_that_is_lost_forgets_neither_history_nor_moved_tags(
-    tagged: Host, ann: Author, tmp_path: Path
-) -> None:
+def test_a_mirror_that_is_lost_forgets_neither_history_nor_moved_tags(tagged: Host, ann: Author) -> None:
     tagged.repo.commit("One")
     tagged.repo.tag("v1", by=ann)
     tagged.pull()
     tagged.mirror.close()
-    shutil.rmtree(tmp_path / "repo.git")
+    shutil.rmtree(tagged.mirror.path)
     stays(tagged)
     tagged.repo.commit("Two")
     tagged.repo.tag("v1", by=ann, force=True)
