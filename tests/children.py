@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.engine.child import Child, environment
 from agent.engine.client import Engine
 from agent.engine.preloaded import Preloaded
 
+E = TypeVar("E", bound=Engine)
 
-def engine(**given: Any) -> Engine:
+
+def engine(kind: type[E] = Engine, **given: Any) -> E:
     """An engine with these arguments; without ``python``, which says what to start."""
-    made = Engine(**given)
+    made = kind(**given)
     made._preloaded = _Shared()  # type: ignore[assignment]
     return made
 

@@ -34,6 +34,7 @@ from agent.steps.apply import Progress
 from agent.system import host as machine
 from agent.system import systemd
 from agent.system.git import Access, Mirror
+from tests import children
 from tests.gitserver import ConfigRepo
 from tests.reporter import PlayedReporter
 from tests.stage import Stage
@@ -145,7 +146,7 @@ class Hosts:
         self.close()
         self._mirror = mirror = Mirror(paths.mirror, Access(None, None))
         reporter = PlayedReporter()
-        engine = MortalEngine(work=self._stage.folder / "engine", timeout_s=60)
+        engine = children.engine(MortalEngine, work=self._stage.folder / "engine", timeout_s=60)
         host: Host
         parts = Parts(
             paths=paths,
