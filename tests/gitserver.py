@@ -324,10 +324,11 @@ ADVERTISEMENT = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack
 
 
 def endless_refs(caller: socket.socket) -> None:
-    """Branches, one after the other, for as long as somebody listens."""
+    """Branches with long names, one after the other, for as long as somebody listens."""
+    name = b"x" * 1000
     caller.sendall(ADVERTISEMENT + b"001e# service=git-upload-pack\n0000")
     for number in itertools.count():
-        lines = (b"%040x refs/heads/x%d\n" % (n, n) for n in range(1000 * number, 1000 * number + 1000))
+        lines = (b"%040x refs/heads/%b%d\n" % (n, name, n) for n in range(1000 * number, 1000 * number + 1000))
         caller.sendall(b"".join(b"%04x%b" % (len(line) + 4, line) for line in lines))
 
 

@@ -6,12 +6,14 @@ import dataclasses
 import functools
 import random
 import types
+from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agent.domain import codec
 from agent.domain.report import Report, ValueLimits
 
+Draw = Callable[[random.Random], Any]
 TEXTS = (
     "",
     "[/etc/apt/sources.list]",
@@ -43,35 +45,39 @@ def report(seed: int, **fixed: Any) -> Report:
 
 
 def _object(chance: random.Random, kind: type[Any]) -> dict[str, Any]:
-    return {name: _value(chance, hint, {}) for name, hint in _fields(kind).items()}
+    return {name: draw(chance) for name, draw in _fields(kind).items()}
 
 
 @functools.cache
-def _fields(kind: type[Any]) -> dict[str, Any]:
+def _fields(kind: type[Any]) -> dict[str, Draw]:
+    """How to draw each field: its hint is looked at once, and not for each of ten thousand reports."""
     hints = get_type_hints(kind, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    return {field.name: _draw(hints[field.name], {}) for field in dataclasses.fields(kind)}
 
 
-def _value(chance: random.Random, hint: Any, limits: dict[str, Any]) -> Any:
+def _draw(hint: Any, limits: dict[str, Any]) -> Draw:
     origin, inside = get_origin(hint), get_args(hint)
     if origin is Annotated:
         told = (each.bounds for each in inside[1:] if isinstance(each, ValueLimits))
-        return _value(chance, inside[0], limits | {key: bound for bounds in told for key, bound in bounds.items()})
+        return _draw(inside[0], limits | {key: bound for bounds in told for key, bound in bounds.items()})
     if origin is Literal:
-        return chance.choice(inside)
+        return lambda chance: chance.choice(inside)
     if origin in (Union, types.UnionType):
-        return _value(chance, chance.choice(inside), limits)
+        kinds = [_draw(each, limits) for each in inside]
+        return lambda chance: chance.choice(kinds)(chance)
     if origin is tuple:
-        return tuple(_value(chance, inside[0], {}) for _ in range(chance.randint(0, 2)))
+        one = _draw(inside[0], {})
+        return lambda chance: tuple(one(chance) for _ in range(chance.randint(0, 2)))
     if hint is types.NoneType:
-        return None
+        return lambda _: None
     if hint is bool:
-        return chance.random() < 0.5
+        return lambda chance: chance.random() < 0.5
     if dataclasses.is_dataclass(hint):
-        return _object(chance, hint)
+        return functools.partial(_object, kind=hint)
     if issubclass(hint, Enum):
-        return chance.choice(list(hint))
-    return _number(chance, limits) if hint is int else _text(chance, limits)
+        members = list(hint)
+        return lambda chance: chance.choice(members)
+    return functools.partial(_number if hint is int else _text, limits=limits)
 
 
 def _number(chance: random.Random, limits: dict[str, Any]) -> int:

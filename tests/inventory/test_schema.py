@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from agent.inventory.schema import SCHEMAS, schema
 from agent.inventory.tools import Archive, Python
 from agent.system import yaml as reader
 from agent.system.document import plain
+
+
+@cache
+def validator_of(name: str) -> Draft202012Validator:
+    return Draft202012Validator(schema(name))
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -84,7 +90,7 @@ SITE = """
     ],
 )
 def test_a_good_file_is_valid(name: str, text: str) -> None:
-    Draft202012Validator(schema(name)).validate(yaml.safe_load(text))
+    validator_of(name).validate(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def test_a_good_file_is_valid(name: str, text: str) -> None:
     ],
 )
 def test_a_wrong_file_is_not(name: str, text: str) -> None:
-    assert not Draft202012Validator(schema(name)).is_valid(yaml.safe_load(text))
+    assert not validator_of(name).is_valid(yaml.safe_load(text))
 
 
 def test_an_unknown_schema_is_answered_with_the_nearest() -> None:
@@ -123,6 +129,7 @@ def said(text: str) -> Any:
     return None if node is None else json.loads(json.dumps(plain(node)))
 
 
+@cache
 def corpus(name: str) -> list[Any]:
     shown = re.findall(rf"^```yaml {name}\n(.*?)^```$", CONFIGURATION, re.MULTILINE | re.DOTALL)
     return [said(text) for text in (*shown, *(path.read_text() for path in ROOT.glob(f"inventories/*/{name}.yaml")))]
@@ -130,7 +137,7 @@ def corpus(name: str) -> list[Any]:
 
 @pytest.mark.parametrize("name", ["site", "fleet", "tools", "lock"])
 def test_what_is_shipped_and_shown_is_valid(name: str) -> None:
-    validator = Draft202012Validator(schema(name))
+    validator = validator_of(name)
     files = corpus(name)
     assert len(files) >= 2
     for document in files:
@@ -186,7 +193,7 @@ def disagreements(
 @pytest.mark.parametrize("kind", kinds())
 def test_schema_and_reader_agree_on_a_built_in_however_it_is_spoilt(kind: str) -> None:
     model = spec_class(kind)
-    validator = Draft202012Validator(schema("site"))
+    validator = validator_of("site")
 
     def judged() -> Iterator[tuple[Any, set[str]]]:
         for each in arguments(kind):
@@ -201,7 +208,7 @@ def test_schema_and_reader_agree_on_a_built_in_however_it_is_spoilt(kind: str) -
 def test_schema_and_reader_agree_on_a_file_however_it_is_spoilt(name: str, model: type[BaseModel]) -> None:
     values = ((value, kinds_of_error(model, value)) for each in corpus(name) for value in spoilt(each))
     taken = ((value, errors) for value, errors in values if value is not None)
-    assert disagreements(Draft202012Validator(schema(name)), taken) == []
+    assert disagreements(validator_of(name), taken) == []
 
 
 def test_schema_and_reader_agree_on_a_tool_however_it_is_spoilt() -> None:
@@ -211,7 +218,7 @@ def test_schema_and_reader_agree_on_a_tool_however_it_is_spoilt() -> None:
                 for value in (value for value in spoilt(tool) if isinstance(value, dict)):
                     yield {"x": value}, kinds_of_error(Python if "pip" in value else Archive, value)
 
-    assert disagreements(Draft202012Validator(schema("tools")), judged()) == []
+    assert disagreements(validator_of("tools"), judged()) == []
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -231,4 +238,4 @@ def test_schema_and_reader_agree_on_a_check_however_it_is_spoilt(kind: str) -> N
             deploy = {"deploy": "packages", "health": [value]}
             yield [{"hosts": "all", "deploys": [deploy]}], kinds_of_error(CHECKS[kind], value)
 
-    assert disagreements(Draft202012Validator(schema("site")), judged()) == []
+    assert disagreements(validator_of("site"), judged()) == []
