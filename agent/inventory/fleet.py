@@ -12,7 +12,7 @@ import re
 from operator import attrgetter
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from agent.deploys.written import ExactlyWritten
 from agent.domain import memory
@@ -249,8 +249,15 @@ class Metrics(ExactlyWritten):
     listen: str | None = None
 
 
+NOTHING = "none"
+"""Written for a key of fleet.yaml: as without that key."""
+
+NONE_BY_DEFAULT = ("suspend", "windows", "waves", "agent", "webhook", "metrics", "notify")
+"""Keys of fleet.yaml that may be ``NOTHING``."""
+
+
 class Fleet(ExactlyWritten):
-    """The whole file, with its defaults."""
+    """The whole file, with its defaults. A key with nothing behind it counts as not written."""
 
     schedule: Schedule = Schedule()
     trust: Trust = Trust()
@@ -266,6 +273,17 @@ class Fleet(ExactlyWritten):
     providers: ProviderSettings = ProviderSettings()
     metrics: Metrics | None = None
     notify: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: said
+            for key, said in value.items()
+            if (said is not None or key not in cls.model_fields) and not (said == NOTHING and key in NONE_BY_DEFAULT)
+        }
 
 
 def read_fleet(tree: Tree, name: str) -> Fleet:

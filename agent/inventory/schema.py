@@ -15,7 +15,7 @@ from agent.domain.policy import PolicyInput
 from agent.domain.report import Report
 from agent.errors import UsageError
 from agent.inventory.complaint import nearest
-from agent.inventory.fleet import Fleet
+from agent.inventory.fleet import NONE_BY_DEFAULT, NOTHING, Fleet
 from agent.inventory.lock import LockFile
 from agent.inventory.site import NAME
 from agent.inventory.tools import TOOLS_FILE, Archive, Python
@@ -35,7 +35,7 @@ def schema(name: str) -> Schema:
         case "site":
             document = _site()
         case "fleet":
-            document = _with_written_defaults(Fleet.model_json_schema())
+            document = _fleet()
         case "tools":
             document = _tools()
         case "lock":
@@ -179,4 +179,13 @@ def _with_written_defaults(document: Schema) -> Schema:
     for field in document["properties"].values():
         if field.get("default") and isinstance(field["default"], dict):
             del field["default"]
+    return document
+
+
+def _fleet() -> Schema:
+    document = _with_written_defaults(Fleet.model_json_schema())
+    for name, field in document["properties"].items():
+        nothing = [{"type": "null"}, *([{"const": NOTHING}] if name in NONE_BY_DEFAULT else [])]
+        said = {key: field.pop(key) for key in ("default", "description") if key in field}
+        document["properties"][name] = {"anyOf": [field, *nothing], **said}
     return document

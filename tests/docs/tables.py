@@ -235,7 +235,7 @@ def _keys() -> Iterator[tuple[tuple[str, ...], Schema, str]]:
     document = schema("fleet")
     for name, part in document["properties"].items():
         planned = (name,) in NOT_IN_FORCE
-        inner = document["$defs"].get(part.get("$ref", "").rpartition("/")[2])
+        inner = document["$defs"].get(part["anyOf"][0].get("$ref", "").rpartition("/")[2])
         if inner is None or planned or name in BY_STEPS:
             yield (name,), {"description": _inside(name, document)}, _empty(name)
             continue

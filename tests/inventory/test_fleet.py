@@ -6,7 +6,7 @@ import pytest
 
 from agent.domain.window import Window
 from agent.errors import InventoryError
-from agent.inventory.fleet import NOT_IN_FORCE, Fleet, read_fleet
+from agent.inventory.fleet import NONE_BY_DEFAULT, NOT_IN_FORCE, Fleet, read_fleet
 from agent.steps.resolve import fleet_settings, host_terms
 from tests.inventory.samples import NAME, Repo
 
@@ -20,6 +20,39 @@ def test_without_a_file_everything_is_default(repo: Repo) -> None:
         "signed",
         "same",
     )
+
+
+DEFAULTS = """
+schedule: {fetch: 60s, drift: 60s, plan: 30m, settle: 60s, deploy_timeout: 30m, watch: false}
+trust: {mode: signed, accept: [commits]}           # or {tags: "v*"}
+status: {remote: same, shards: 1, pushes_per_minute: 6, diff: own, render: hosts}
+windows: []        # none = always
+waves: []
+suspend: []
+prune: {max: 10, max_percent: 20}
+reboot: never
+agent: none                                        # or {version: "1.*"}
+webhook: null
+metrics: null
+notify: []
+"""
+
+
+def test_the_defaults_may_be_written_down(repo: Repo) -> None:
+    repo.write("fleet.yaml", DEFAULTS)
+    assert read_fleet(repo.tree, NAME) == Fleet()
+
+
+@pytest.mark.parametrize("key", [*Fleet.model_fields])
+def test_a_key_with_nothing_behind_it_counts_as_not_written(repo: Repo, key: str) -> None:
+    repo.write("fleet.yaml", f"{key}:\n  # commented out\n")
+    assert read_fleet(repo.tree, NAME) == Fleet()
+
+
+@pytest.mark.parametrize("key", NONE_BY_DEFAULT)
+def test_none_stands_for_the_default_where_that_is_nothing(repo: Repo, key: str) -> None:
+    repo.write("fleet.yaml", f"{key}: none")
+    assert read_fleet(repo.tree, NAME) == Fleet()
 
 
 def test_how_much_may_go_at_once_is_remembered_by_the_host(repo: Repo) -> None:

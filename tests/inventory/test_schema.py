@@ -86,6 +86,7 @@ SITE = """
         ("site", "[]"),
         ("tools", TOOLS),
         ("lock", LOCK),
+        ("fleet", "schedule:\nwindows:\nreboot:\nagent: none\nwebhook: none\nwaves: none"),
         ("fleet", "schedule: {fetch: 5m}\nsuspend: [{hosts: web, reason: x, until: 2026-12-01T06:00Z}]"),
     ],
 )
@@ -105,6 +106,8 @@ def test_a_good_file_is_valid(name: str, text: str) -> None:
         ("lock", "version: 2"),
         ("fleet", "schedule: {fetch: 60}"),
         ("fleet", "shedule: {}"),
+        ("fleet", "shedule:"),
+        ("fleet", "schedule: none"),
     ],
 )
 def test_a_wrong_file_is_not(name: str, text: str) -> None:
