@@ -40,7 +40,7 @@ SECTIONS = {
         "admit": "Show which hosts ask to be admitted; with HOST, admit it.",
         "retire": "Take a host out of its fleet: give the machine back, remove report, identity and inventory line.",
         "status": "Show what the hosts report, signatures verified.",
-        "schema": "Print the JSON Schema of a file, the report, or what policies are told.",
+        "schema": "Print the JSON Schemas, by name: of files, the report, and what policies are told. Or one of them.",
     },
 }
 

@@ -19,6 +19,7 @@ from agent.cli.main import cli, run
 from agent.cli.output import Output
 from agent.cli.table import load_command
 from agent.errors import SettingsError, UsageError, together
+from agent.inventory.schema import SCHEMAS
 from agent.system import mask
 from tests.cli.terminal import Terminal
 
@@ -102,6 +103,12 @@ def test_where_its_reader_has_gone_a_command_ends_as_with_it(unread: int, stream
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: unread}
     done = subprocess.run(argv, **streams, text=True, check=False, timeout=60)
     assert (done.returncode, "Traceback" in f"{done.stdout}{done.stderr}") == (status, False)
+
+
+def test_schema_without_a_name_prints_all_of_them_by_name():
+    told = json.loads(hostwright("schema").stdout)
+    assert told == {name: json.loads(hostwright("schema", name).stdout) for name in SCHEMAS}
+    assert json.loads(hostwright("--json", "schema").stdout)["data"] == told
 
 
 @pytest.mark.parametrize("gone", ["unread", "full"])
