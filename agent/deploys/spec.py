@@ -25,7 +25,7 @@ from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
-from agent.domain.fault import KeyPath, Mistake
+from agent.domain.fault import Fault, KeyPath, Mistake
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.stand_in import stand_in
@@ -147,6 +147,7 @@ class Spec(Written, ABC):
 
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 def _in_both_forms(schema: dict[str, Any], model: type[ByName]) -> None:
@@ -212,6 +213,20 @@ def by_full_name(entries: Mapping[str, M], full_name: Callable[[str], str]) -> d
             raise Mistake(f"{name} is there twice", "keep one of the two")
         named[name] = entry
     return named
+
+
+def each_by_name(entries: Mapping[str, M], concrete: Callable[[str, M], T]) -> dict[str, T]:
+    """``concrete`` of each of ``entries``, by name. Raises Mistake with the faults of all of them."""
+    found: dict[str, T] = {}
+    faults: list[Fault] = []
+    for name, entry in entries.items():
+        try:
+            found[name] = concrete(name, entry)
+        except Mistake as mistake:
+            faults += mistake.faults
+    if faults:
+        raise Mistake.of(faults)
+    return found
 
 
 def entry_named(tree: Tree, path: str, where: KeyPath) -> Entry:

@@ -9,8 +9,7 @@ fleet.yaml ─Fleet→                            ┘
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 
 from agent.deploys.spec import Concrete, Spec
 from agent.domain.address import Address
@@ -55,12 +54,20 @@ class HostSources:
     pins: Pins
     inventory: str
     others: OtherRepositories
+    problems: list[TemplateProblem] | None = None
+    """The problems of templates that did not render. None: each is raised."""
 
     def repository(self, pin: RepositoryPin) -> Tree:
         return self.others.tree(pin)
 
     def render(self, template: str, origin: str) -> str:
-        return self.values.text(template, Position(origin))
+        try:
+            return self.values.text(template, Position(origin))
+        except TemplateProblem as problem:
+            if self.problems is None:
+                raise
+            self.problems.append(problem)
+        return ""
 
 
 @dataclass(eq=False)
@@ -216,6 +223,7 @@ class Environment:
         return found
 
     def _concrete(self, deploy: HostDeploy, complaints: Complaints) -> Concrete | None:
+        problems: list[TemplateProblem] = []
         try:
             if deploy.repository is not None:
                 address = Address(deploy.repository.url, deploy.repository.ref, deploy.source or "")
@@ -223,12 +231,12 @@ class Environment:
             if deploy.spec is None:
                 self._require_readable(deploy, deploy.data, complaints)
                 return None
-            concrete = deploy.spec.concrete(self.sources(complaints.host))
+            concrete = deploy.spec.concrete(replace(self.sources(complaints.host), problems=problems))
+            if problems:
+                return None
             self._require_readable(deploy, concrete.arguments, complaints)
             self._require_in_place(deploy, concrete, complaints)
             return concrete
-        except TemplateProblem as error:
-            complaints.add(error.position, (), error.problem, error.remedy)
         except ComplaintsError as error:
             complaints.take(error)
         except (SourceError, TrustError) as error:
@@ -242,6 +250,9 @@ class Environment:
             faults = error.faults if isinstance(error, Mistake) else (Fault(error.message, error.hint),)
             for fault in faults:
                 complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy)
+        finally:
+            for problem in problems:
+                complaints.add(problem.position, (), problem.problem, problem.remedy)
         return None
 
     def _require_readable(self, deploy: HostDeploy, value: Mapping[str, JSON], complaints: Complaints) -> None:
@@ -259,6 +270,4 @@ class Environment:
             remedy = (deploy.spec or Spec).if_sealed
             written = None if deploy.spec is None else deploy.spec.exposed(deploy.spec.model_dump(mode="json"))
             path = sealed_at(written) or at or ()  # a template's text is in no play
-            ways = product(*((part, part.rpartition(".")[0] or part) for part in path))  # app for app.service
-            where = max(map(deploy.place, ways), key=lambda place: len(place[1]))
-            complaints.add(*where, f"a secret cannot stand in {deploy.kind} here", remedy)
+            complaints.add(*deploy.place(path), f"a secret cannot stand in {deploy.kind} here", remedy)

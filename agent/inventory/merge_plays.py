@@ -22,7 +22,7 @@ from agent.inventory.arguments import read_checks, read_spec
 from agent.inventory.complaint import Complained, Complaints, nearest
 from agent.inventory.site import Mention
 from agent.inventory.template.render import HostValues, TemplateProblem
-from agent.system.document import Node, Position, Value, key_text, locate
+from agent.system.document import Node, Position, Value, key_text, locate, path_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +152,20 @@ class PlayMerge:
         problems: list[TemplateProblem] = []
         value = self.values.rendered(node, problems)
         for problem in problems:
-            self.complaints.add(problem.position, path, problem.problem, problem.remedy)
+            place = self._path_at(problem.position, node, path)
+            self.complaints.add(problem.position, place, problem.problem, problem.remedy)
         if problems:
             raise Complained
         return value
+
+    def _path_at(self, position: Position, node: Node, path: KeyPath) -> KeyPath:
+        """The key path of the template at ``position``: in ``node``, to which ``path`` leads, or in the variable that
+        it is of. ``path`` where it is in neither, such as in a variable of another host."""
+        variables = (((name,), variable) for name, variable in self.values.nodes.items())
+        for root, inside in ((path, node), *variables):
+            if (below := path_at(inside, position)) is not None:
+                return (*root, *below)
+        return path
 
     def _merged(self, earlier: Spec, later: Spec, mention: Mention) -> Spec:
         try:
@@ -171,23 +181,27 @@ class PlayMerge:
             self._data = {}
             for name, node in self.values.nodes.items():
                 try:
-                    self._data[name] = self._json(self.values.settled(name), node.position, (name,))
+                    self._data[name] = self._json(self.values.settled(name), node, (name,))
                 except TemplateProblem as error:
-                    self.complaints.add(error.position, (), error.problem, error.remedy)
-        own = self._json({} if arguments is None else arguments, mention.position, mention.path)
+                    place = self._path_at(error.position, node, (name,))
+                    self.complaints.add(error.position, place, error.problem, error.remedy)
+        own = self._json({} if arguments is None else arguments, mention.arguments, mention.path)
         if not isinstance(own, Mapping):
             said = ("a mapping is expected here", "write `name: value` lines")
             self.complaints.refuse(mention.position, mention.path, *said)
         return {"inventory_hostname": self.complaints.host, "group_names": [*self.lineage], **self._data, **own}
 
-    def _json(self, value: object, position: Position, path: KeyPath) -> JSON:
-        """``value`` as JSON for a deploy file. A number with a fraction is a complaint: digests must be exact."""
+    def _json(self, value: object, node: Node, root: KeyPath, below: KeyPath = ()) -> JSON:
+        """``value``, which is at ``below`` of ``node``, to which ``root`` leads, as JSON for a deploy file. A number
+        with a fraction is a complaint: digests must be exact."""
         if isinstance(value, dict):
-            return {key_text(key): self._json(item, position, (*path, str(key))) for key, item in value.items()}
+            named = {key: key_text(key) for key in value}
+            return {name: self._json(value[key], node, root, (*below, name)) for key, name in named.items()}
         if isinstance(value, list):
-            return [self._json(item, position, (*path, index)) for index, item in enumerate(value)]
+            return [self._json(item, node, root, (*below, index)) for index, item in enumerate(value)]
         if isinstance(value, float):
-            self.complaints.add(position, path, f"{value} is a number with a fraction", "put it in quotes")
+            problem = f"{value} is a number with a fraction"
+            self.complaints.add(locate(node, below), (*root, *below), problem, "put it in quotes")
             return None
         return str(value) if isinstance(value, str) else value  # type: ignore[return-value]
 

@@ -170,10 +170,13 @@ def find(node: Node, name: str) -> KeyPath | None:
 
 def real(location: KeyPath, node: Node) -> KeyPath:
     """``location`` without parts that only pydantic has (names of union members and validators) or that a short form
-    leaves out."""
+    leaves out. A unit or quadlet goes by the name that is written: ``app`` for ``app.service``."""
     path: list[int | str] = []
     for part in location:
         inner = _inner(node, part)
+        if inner is None and isinstance(part, str) and "/" not in part:
+            part = part.rpartition(".")[0]  # noqa: PLW2901 - the shorter name
+            inner = _inner(node, part)
         if inner is not None:
             path.append(part)
             node = inner

@@ -67,6 +67,16 @@ def plain(node: Node) -> Value:
     return {key: plain(value) for key, value in node.values.items()}
 
 
+def path_at(node: Node, position: Position) -> tuple[str | int, ...] | None:
+    """The path of the value in ``node`` that begins at ``position`` and is no collection; None where there is none."""
+    if isinstance(node, Scalar):
+        return () if node.position == position else None
+    items = enumerate(node.items) if isinstance(node, List) else ()
+    named = ((key_text(key), inner) for key, inner in node.values.items()) if isinstance(node, Map) else ()
+    ways = ((part, path_at(inner, position)) for part, inner in (*items, *named))
+    return next(((part, *below) for part, below in ways if below is not None), None)
+
+
 def locate(node: Node, path: Sequence[str | int]) -> Position:
     """The position of the value at ``path``, or of the last part of it that exists. The position of an entry of a
     mapping is that of its key."""

@@ -308,6 +308,46 @@ def test_a_number_with_a_fraction_cannot_reach_a_deploy_file(repo: Repo) -> None
     ]
 
 
+def test_a_template_in_a_variable_is_complained_of_by_the_path_of_the_variable(repo: Repo) -> None:
+    repo.write("group_vars/all.yaml", "app:\n  ports: [80, '{{ nix }}']\n")
+    repo.write("site.yaml", "- {hosts: all, deploys: [notes: '{{ app.ports }}']}")
+    place = "group_vars/all.yaml:2:15: app.ports[1]: 'nix' is undefined"
+    assert [line.partition(" (host")[0] for line in repo.complaints()] == [place]
+
+
+def test_all_files_and_templates_that_a_deploy_misses_are_told_at_once(repo: Repo) -> None:
+    repo.write("/one.j2", "{{ nix }}\n")
+    repo.write("/two.j2", "\n{{ nux }}\n")
+    repo.write(
+        "site.yaml",
+        """\
+        - hosts: db1
+          deploys:
+            - files: {/a: {template: one.j2}, /b: {template: two.j2}, /c: {source: s1}, /d: {source: s2}}
+            - services: {app: {unit: u1}, web.service: {unit: u2}, old: {unit: one.j2}}
+            - containers: {app: {quadlet: q1}, net.network: {quadlet: q2}}
+            - command: {a: {cwd: /}, b: {cwd: /}}
+            - cron: {a: {schedule: "@daily"}, b: {command: x}}
+        """,
+    )
+    places = [
+        "site.yaml:3:68: [0].deploys[0].files./c.source: there",
+        "site.yaml:3:86: [0].deploys[0].files./d.source: there",
+        "site.yaml:4:24: [0].deploys[1].services.app.unit: there",
+        "site.yaml:4:49: [0].deploys[1].services.web.service.unit: there",
+        "site.yaml:5:26: [0].deploys[2].containers.app.quadlet: there",
+        "site.yaml:5:54: [0].deploys[2].containers.net.network.quadlet: there",
+        "site.yaml:6:17: [0].deploys[3].command.a: it",
+        "site.yaml:6:30: [0].deploys[3].command.b: it",
+        "site.yaml:7:14: [0].deploys[4].cron.a: the",
+        "site.yaml:7:39: [0].deploys[4].cron.b: the",
+        "one.j2:1:1: 'nix'",
+        "two.j2:2:1: 'nux'",
+    ]
+    told = repo.complaints()
+    assert [line[: len(place)] for line, place in zip(told, places, strict=True)] == places
+
+
 def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
     repo.write("group_vars/all.yaml", "broken: '{{ nowhere }}'\n")
     repo.write("site.yaml", "- {hosts: all, deploys: [notes: ['{{ owner }}']]}")
@@ -360,7 +400,26 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
             "{hosts: all, deploys: [notes: {limits: {soft: x}}]}",
             "notes.limits.soft: a whole number is expected, not 'x'",
         ),
-        ("{hosts: all, deploys: [notes: {count: '{{ nix }}'}]}", "1:41: [0].deploys[0].notes: 'nix' is undefined"),
+        (
+            "{hosts: all, deploys: [notes: {count: '{{ nix }}'}]}",
+            "1:41: [0].deploys[0].notes.count: 'nix' is undefined",
+        ),
+        (
+            "{hosts: all, deploys: [notes: {lines: [a, '{{ nix }}']}]}",
+            "[0].deploys[0].notes.lines[1]: 'nix' is undefined",
+        ),
+        (
+            "{hosts: all, deploys: [{name: x, deploy: deploys/real.py, with: {a: {80: '{{ nix }}'}}}]}",
+            "[0].deploys[0].with.a.80: 'nix' is undefined",
+        ),
+        (
+            "{hosts: all, deploys: [{deploy: notes, health: [{http: 'http://{{ nix }}/'}]}]}",
+            "[0].deploys[0].health[0].http: 'nix' is undefined",
+        ),
+        (
+            "{hosts: all, deploys: [{name: x, deploy: deploys/real.py, with: {a: [1, 0.5]}}]}",
+            "1:75: [0].deploys[0].with.a[1]: 0.5 is a number with a fraction",
+        ),
         (
             "{hosts: all, deploys: [notes: {template: nix}]}",
             "there is no file nix (hosts web1 and 3 more); add it",

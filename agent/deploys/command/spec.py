@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, each_by_name
 from agent.deploys.written import AbsolutePath, Duration, UserName, Variable, Word, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -107,10 +107,8 @@ class CommandSpec(ByName):
     """By name. In the short form this level is left out."""
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
-        entries: dict[str, Mapping[str, JSON]] = {}
-        for name, command in self.commands.items():
-            entry = command.concrete(name)
-            entries[name] = {**entry, "digest": digest_of(entry)}
+        said = each_by_name(self.commands, lambda name, command: command.concrete(name))
+        entries = {name: {**entry, "digest": digest_of(entry)} for name, entry in said.items()}
         resources = tuple(Resource(f"command:{name}", f"{entry['digest']}") for name, entry in entries.items())
         # A list, because the order counts: the order of a mapping's keys is in no digest.
         commands: list[JSON] = [{"name": name, **entry} for name, entry in entries.items()]

@@ -23,7 +23,16 @@ from pydantic import Field, field_validator
 
 from agent.deploys.containers.quadlet_text import FOLDER, escaped, file_name, quoted, service_of
 from agent.deploys.items import Item, concrete_items, parents
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, same_resources, text_of
+from agent.deploys.spec import (
+    ByName,
+    Concrete,
+    NamedEntry,
+    Sources,
+    by_full_name,
+    each_by_name,
+    same_resources,
+    text_of,
+)
 from agent.deploys.written import NO_NUL, Variable, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -122,7 +131,7 @@ class ContainersSpec(ByName):
         return by_full_name(quadlets, file_name)
 
     def concrete(self, sources: Sources) -> Concrete:
-        wanted = {name: _concrete(name, quadlet, sources) for name, quadlet in self.quadlets.items()}
+        wanted = each_by_name(self.quadlets, lambda name, quadlet: _concrete(name, quadlet, sources))
         services: dict[str, str] = {}
         for name, entry in wanted.items():
             service = service_of(name, f"{entry['text']}")

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from agent.deploys.cron.host import path_of
 from agent.deploys.items import FILE_MODE, Item, concrete_items
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, same_resources
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, each_by_name, same_resources
 from agent.deploys.written import Number, UserName, Variable, checked
 from agent.domain.fault import Mistake
 
@@ -181,9 +181,10 @@ class CronSpec(ByName):
     """By name: letters, digits, `-` and `_`. In the short form this level is left out."""
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
+        texts = each_by_name(self.jobs, lambda name, job: job.text(name))
         items = [
-            Item(resource_key=f"cron:{name}", path=path_of(name), kind="file", text=job.text(name), mode=FILE_MODE)
-            for name, job in self.jobs.items()
+            Item(resource_key=f"cron:{name}", path=path_of(name), kind="file", text=text, mode=FILE_MODE)
+            for name, text in texts.items()
         ]
         written, resources = concrete_items(items)
         users = {f"cron:{name}": job.user for name, job in self.jobs.items()}

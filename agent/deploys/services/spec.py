@@ -22,7 +22,17 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, concrete_items
-from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name, by_full_name, text_of
+from agent.deploys.spec import (
+    NAMES,
+    ByName,
+    Concrete,
+    NamedEntry,
+    Sources,
+    bare_name,
+    by_full_name,
+    each_by_name,
+    text_of,
+)
 from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
 from agent.deploys.written import AbsolutePath, checked
 from agent.domain.desired import Resource
@@ -112,7 +122,7 @@ class ServicesSpec(ByName):
         return named
 
     def concrete(self, sources: Sources) -> Concrete:
-        units = {name: _concrete(name, unit, sources) for name, unit in self.units.items()}
+        units = each_by_name(self.units, lambda name, unit: _concrete(name, unit, sources))
         items: list[Mapping[str, JSON]] = []
         resources: list[Resource] = []
         for name, unit in self.units.items():
