@@ -164,8 +164,11 @@ class NamedEntry(Written):
     alternatives: ClassVar[tuple[str, ...]] = ()
 
     def merged(self, later: Self) -> Self:
-        """The entry with a later play's laid over it."""
+        """The entry with a later play's laid over it. A later play that names it and says nothing of ``absent`` wants
+        it."""
         said: dict[str, object] = {name: getattr(later, name) for name in self.whole if name in later.model_fields_set}
+        if "absent" in type(self).model_fields:
+            said["absent"] = getattr(later, "absent", False)
         given = {name for name in self.alternatives if getattr(later, name) is not None}
         said |= dict.fromkeys(set(self.alternatives) - given) if given else {}
         return overlaid(self, later).model_copy(update=said)

@@ -48,6 +48,14 @@ def test_a_later_play_takes_an_account_away_and_gives_it_back() -> None:
     gone = spec({"ann": {"uid": 1201}}).merged(spec({"ann": {"absent": True}}))
     assert gone.accounts["ann"].absent
     assert not gone.merged(spec({"ann": {"absent": False}})).accounts["ann"].absent
+    for back in ({"ann": {"shell": "/bin/sh"}}, {"ann": None}, ["ann"]):
+        assert not gone.merged(spec(back)).accounts["ann"].absent
+    assert gone.merged(spec({"bob": {}})).accounts["ann"].absent
+
+
+def test_a_later_play_gives_a_group_back() -> None:
+    gone = spec({"groups": {"dev": {"absent": True}}})
+    assert not gone.merged(spec({"groups": {"dev": {"gid": 1200}}})).groups["dev"].absent
 
 
 def test_groups_and_accounts_are_resources(tmp_path: Path) -> None:
