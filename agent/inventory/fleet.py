@@ -295,12 +295,12 @@ def read_fleet(tree: Tree, name: str) -> Fleet:
 
 
 def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node | None]:
-    """The fleet, and the node of the file for positions; the defaults and None where there is no valid file. Mistakes
+    """The fleet, the defaults where it is not valid, and the node of the file; None where that is no mapping. Mistakes
     go to ``complaints``."""
     root = source.mapping(FLEET_FILE, complaints, "write `schedule: …` and the like")
     fleet = validation.validated(Fleet, root, complaints) if root is not None else None
     if root is None or fleet is None:
-        return Fleet(), None
+        return Fleet(), root
     for path in NOT_IN_FORCE:
         value = attrgetter(".".join(path))
         if value(fleet) != value(Fleet()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.domain.fault import KeyPath
@@ -29,7 +30,7 @@ from agent.inventory.source import (
     open_source,
 )
 from agent.inventory.tools import read_tools
-from agent.system.document import Node, locate
+from agent.system.document import List, Map, Node, Scalar, locate
 
 _INVENTORY_SUFFIXES = (".yaml", ".yml", ".ini")
 
@@ -58,7 +59,7 @@ def read(
     fleet, root = read_fleet_file(source, of_fleet)
     complaints.include(of_fleet)
     if root is not None:
-        _check_hosts(fleet, root, inventory, complaints)
+        _check_hosts(root, inventory, complaints)
         _check_windows(fleet, root, complaints)
     pinned = Complaints()
     tools = read_tools(source, pinned)
@@ -106,20 +107,26 @@ def _check_windows(fleet: Fleet, root: Node, complaints: Complaints) -> None:
             )
 
 
-def _check_hosts(fleet: Fleet, root: Node, inventory: Inventory, complaints: Complaints) -> None:
-    """Complain of patterns in fleet.yaml with unknown names. Such a suspension would suspend nobody."""
-    patterns: dict[KeyPath, str] = {
-        ("suspend", index, "hosts"): entry.hosts for index, entry in enumerate(fleet.suspend)
-    }
-    patterns |= {("windows", index, "hosts"): window.hosts for index, window in enumerate(fleet.windows)}
-    if fleet.reboot != "never":
-        patterns["reboot", "hosts"] = fleet.reboot.hosts
-    for path, hosts in patterns.items():
+def _check_hosts(root: Node, inventory: Inventory, complaints: Complaints) -> None:
+    """Complain of patterns in fleet.yaml with unknown names, also where other values are wrong. Such a suspension would
+    suspend nobody."""
+    for path, hosts in _patterns(root):
         position = locate(root, path)
         with complaints.of(position, path):
             inventory.match(hosts)
             for fault in inventory.unknown_names(hosts):
                 complaints.add(position, path, fault.problem, fault.remedy)
+
+
+def _patterns(root: Node) -> Iterator[tuple[KeyPath, str]]:
+    """The host patterns in fleet.yaml by their key paths."""
+    for key in ("suspend", "windows", "reboot"):
+        said = root.values.get(key) if isinstance(root, Map) else None
+        items = enumerate(said.items) if isinstance(said, List) else ()
+        for path, entry in (((key,), said), *(((key, index), item) for index, item in items)):
+            hosts = entry.values.get("hosts") if isinstance(entry, Map) else None
+            if isinstance(hosts, Scalar) and isinstance(hosts.value, str) and hosts.value:
+                yield (*path, "hosts"), hosts.value
 
 
 def _complain_of_strays(source: Source, complaints: Complaints) -> None:

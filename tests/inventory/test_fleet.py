@@ -157,6 +157,16 @@ def test_the_fleet_is_read_alone(repo: Repo) -> None:
         repo.load()
 
 
+@pytest.mark.parametrize(
+    "text", ["suspend: [{hosts: wbe}]", "windows: [{hosts: wbe}]", "reboot: {hosts: wbe, when: x}"]
+)
+def test_an_unknown_host_is_told_beside_what_else_is_wrong(repo: Repo, text: str) -> None:
+    repo.write("fleet.yaml", f"{text}\nprune: {{max: x}}\n")
+    told = "\n".join(repo.complaints())
+    assert '.hosts: no group or host is called "wbe"; did you mean "web"?' in told
+    assert "prune.max: a whole number is expected" in told
+
+
 WINDOW = "{hosts: web, days: [sat, sun], from: '02:00', for: 4h, tz: Europe/Berlin, drift: hold}"
 
 
