@@ -100,9 +100,10 @@ class PlayMerge:
         earlier = self._placed.get(mention.name)
         if earlier is None:
             self._placed[mention.name] = deploy
-        elif earlier.kind != deploy.kind:
+        elif earlier.kind != deploy.kind and not mention.replaces:
             problem = f'"{mention.name}" is already the name of another deploy (line {earlier.position.line})'
-            self.complaints.add(mention.position, mention.path, problem, "give one of them another name")
+            remedy = "give one of them another name, or write `merge: replace`"
+            self.complaints.add(mention.position, mention.path, problem, remedy)
         elif mention.replaces or earlier.spec is None or deploy.spec is None:
             self._placed[mention.name] = replace(deploy, position=earlier.position)
         else:

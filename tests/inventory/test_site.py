@@ -116,6 +116,25 @@ def test_needs_moves_a_deploy_behind_what_it_needs_and_no_other(repo: Repo) -> N
     assert names(repo, "db1") == ["b", "c", "a", "d"]
 
 
+def test_merge_replace_makes_another_deploy_of_a_name_in_the_same_place(repo: Repo) -> None:
+    repo.write("/deploys/a.py", "")
+    repo.write(
+        "site.yaml",
+        """
+        - {hosts: all, deploys: [{name: x, deploy: deploys/a.py, with: {p: 1}, needs: notes}, notes: [a]]}
+        - {hosts: web, deploys: [{name: x, deploy: notes, with: [b], merge: replace}]}
+        - {hosts: web1, deploys: [{name: notes, deploy: deploys/a.py, merge: replace}]}
+        """,
+    )
+    assert [(deploy.name, deploy.kind) for deploy in repo.load().deploys("web2")] == [
+        ("x", "notes"),
+        ("notes", "notes"),
+    ]
+    first, second = repo.load().deploys("web1")
+    assert (lines(first), first.needs) == (("b",), ())
+    assert (second.name, second.source) == ("notes", "deploys/a.py")
+
+
 def test_merged_deploys_unite_their_needs_and_the_later_mode_wins(repo: Repo) -> None:
     repo.write(
         "site.yaml",
