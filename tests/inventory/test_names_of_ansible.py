@@ -94,7 +94,7 @@ def test_every_plugin_of_ansible_core_works_or_is_refused_by_name(loader: Any, w
 
 
 def test_every_magic_variable_of_ansible_is_there_or_refused_by_name(repo: Repo) -> None:
-    here = set(repo.load().values("web1"))
+    here = repo.load().values("web1")
     assert {name for name in INTERNAL_STATIC_VARS if name not in here and not_here.variable(name) is None} == set()
 
 

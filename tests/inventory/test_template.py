@@ -76,6 +76,13 @@ def test_a_template_that_does_not_render_is_said_with_its_place(repo: Repo, text
     assert problem in caught.value.message
 
 
+def test_the_variables_of_a_host_are_a_mapping_without_hostvars(repo: Repo) -> None:
+    whole = value(repo, "x: '{{ hostvars.db1 }}'")
+    assert isinstance(whole, dict)
+    assert (whole["owner"], whole["group_names"], "hostvars" in whole) == ("ann", ["production"], False)
+    assert value(repo, "x: '{{ hostvars.db1.hostvars.web1.owner }}'") == "ann"
+
+
 def test_the_short_name_of_a_host_ends_at_the_first_dot(repo: Repo) -> None:
     repo.write("hosts.yaml", "all: {hosts: {web1.example.org: {x: '{{ inventory_hostname_short }}'}}}")
     assert repo.load().values("web1.example.org")["x"] == "web1"

@@ -95,7 +95,8 @@ def _undefined(message: str, names: Mapping[str, object]) -> Fault:
         name = found[1]
         if (fault := variable(name)) is not None:
             return Fault(f'there is no variable "{name}" here: {fault.problem}', fault.remedy)
-        return Fault(message, FACTS.remedy if name.startswith("ansible_") else nearest(name, names, otherwise=DEFAULT))
+        known = (*names, "hostvars") if "hostvars" in names else names
+        return Fault(message, FACTS.remedy if name.startswith("ansible_") else nearest(name, known, otherwise=DEFAULT))
     found = _PART.search(message)
     if found is None:
         return Fault(message, DEFAULT)

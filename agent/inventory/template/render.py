@@ -117,10 +117,11 @@ class HostValues(Mapping[str, object]):
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self.nodes, **self._magic})
+        # Without ``hostvars``: as in Ansible, ``{{ hostvars['web1'] }}`` is a mapping that ends.
+        return (name for name in {**self.nodes, **self._magic} if name != "hostvars")
 
     def __len__(self) -> int:
-        return len(self.nodes.keys() | self._magic.keys())
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         return name in self._magic or name in self.nodes
