@@ -108,4 +108,5 @@ def _function(kind: ProviderKind, settings: Mapping[str, JSON], complete: bool) 
         said: dict[str, JSON] = {"name": kind.value, "place": found.place, "key": found.key, "settings": {**settings}}
         return Sealed.of({"is": PROVIDER, **said, "call": f"{kind}({written!r})"})
 
+    function.__qualname__ = kind.value  # which Python's errors name
     return function

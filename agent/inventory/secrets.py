@@ -136,6 +136,7 @@ class SecretFiles:
             shown = f"sops({path!r}, {key!r})" if key else f"sops({path!r})"
             return Sealed.of({"is": SOPS, "path": path, "blob": entry.blob, "key": parts, "call": shown})
 
+        called.__qualname__ = "sops"  # which Python's errors name
         return called
 
     def _require(self, name: str, host: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from agent.deploys.written import ExactlyWritten
 from agent.domain.fault import Fault, KeyPath, Mistake
+from agent.domain.near import near
 from agent.domain.pins import TOOL_NAME
 from agent.inventory import validation
 from agent.inventory.complaint import Complaints
@@ -163,7 +164,7 @@ def _tool(name: str, position: Position, node: Node, complaints: Complaints) -> 
         raise Mistake("a mapping is expected", "with version, url, platforms and bin, or with pip")
     if {"pip", "url"} <= node.values.keys():
         raise Mistake("a tool comes from pip or from a URL, and both are named", "leave one of the two out", ("url",))
-    if "pip" in node.values:
+    if "pip" in node.values or ("url" not in node.values and near("pip", map(str, node.values))):
         python = validation.validated(Python, node, complaints, path=(name,))
         return None if python is None else _python(name, position, python)
     archive = validation.validated(Archive, node, complaints, path=(name,))

@@ -67,6 +67,12 @@ def test_a_string_becomes(repo: Repo, text: str, expected: object) -> None:
         ("x: \"{% include '/etc/passwd' %}\"", "a template takes in no other file"),
         ("x: \"{{ ''.__class__ }}\"", 'a template may not use "__class__"'),
         ("x: '{{ y.append(1) }}'\ny: []", "append() would change a value"),
+        ("x: \"{{ secret('a/b', binray=true) }}\"", "secret() has no argument binray"),
+        ("x: \"{{ sops('a', kye='b') }}\"", "sops() has no argument kye"),
+        ("x: \"{{ vault('a', kye='b') }}\"", "vault() has no argument kye"),
+        ("x: '{{ [y] | join(1, 2, 3) }}'\ny: 1", "join() is given too many arguments, or too few"),
+        ("x: '{{ 4 is divisibleby }}'", "divisibleby() is given too many arguments, or too few"),
+        ("x: '{{ hostvar }}'", "'hostvar' is undefined"),
         ("x: |\n  a\n  {{ nix }}\n", "line 2 of the text: 'nix' is undefined"),
     ],
 )

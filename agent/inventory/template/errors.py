@@ -23,6 +23,9 @@ _UNKNOWN = re.compile(r"No (filter|test) named '([^']+)'")
 _TAG = re.compile(r"unknown tag '(\w+)'")
 _OPEN = re.compile(r"innermost block that needs to be closed is '(\w+)'")
 
+_CALLED = r"(?:\S+\.)?(?:sync_)?(?:do_|test_)?(\w+)\(\)"
+"""A function as Python's messages name it: ``SecretFiles.function.<locals>.secret()``, ``sync_do_join()``."""
+
 _OF_PYTHON = (
     (
         re.compile("no loader"),
@@ -38,6 +41,16 @@ _OF_PYTHON = (
         re.compile(r"can only concatenate|unsupported operand type.* \+: "),
         "a text and a number cannot be added",
         "join texts by ~, or convert: | int",
+    ),
+    (
+        re.compile(rf"{_CALLED} got an unexpected keyword argument '(\w+)'"),
+        r"\1() has no argument \2",
+        "correct its name, or leave it out",
+    ),
+    (
+        re.compile(rf"{_CALLED} (takes|missing|got) .*argument"),
+        r"\1() is given too many arguments, or too few",
+        "correct what stands between its brackets",
     ),
     (re.compile("division by zero|modulo by zero"), "this divides by zero", "correct the expression"),
 )
