@@ -174,11 +174,14 @@ def _decrypted(text: str, key: bytes, bound_to: str) -> Any:
         raise SopsError(f"the value of {bound_to.rstrip(':') or 'its MAC'} is damaged, or was moved") from None
 
 
+_WHOLE = re.compile(rb"-?[0-9]{1,15}")
+"""A number that is the same as a float and as an integer."""
+
 _TYPES: Mapping[str, Callable[[bytes], Any]] = {
     "str": lambda plain: plain.decode(errors="surrogateescape"),
     "int": int,
     "int64": int,
-    "float": float,
+    "float": lambda plain: int(plain) if _WHOLE.fullmatch(plain) else float(plain),  # SOPS calls all of JSON's floats
     "bool": lambda plain: plain.lower() in (b"true", b"1", b"t"),
     "bytes": lambda plain: plain,
     "time": bytes.decode,

@@ -73,6 +73,13 @@ def ours(content: bytes, name: str) -> Any:
     return file.opened(file.data_key(lambda wrapped: age.decrypt(wrapped, age.x25519([SECRET]))))
 
 
+def test_whole_numbers_of_json_stay_whole(tmp_path: Path) -> None:
+    content = encrypted(tmp_path, "a.json", '{"port": 5432, "below": -1, "fraction": 1.5, "whole": 3.0, "large": 1e22}')
+    found = ours(content, "a.json")
+    assert found == decrypted(tmp_path, "a.json", content)
+    assert repr([found["port"], found["below"], found["whole"]]) == "[5432, -1, 3]"
+
+
 @pytest.mark.parametrize(
     "options",
     [
