@@ -70,4 +70,4 @@ def _rekey(
     told, failures = store.rekey(names, own_keys(keys))
     for name, line in told.items():
         output.show(f"{name}: {line}")
-    return [name for name in told if name in store.files.names], failures
+    return [name for name in told if name in store.files.names], [*failures.values()]

@@ -89,28 +89,29 @@ class SecretStore:
 
     def rekey(
         self, names: Sequence[str], keys: OwnKeys, *, everything: bool = False
-    ) -> tuple[dict[str, str], list[HostwrightError]]:
+    ) -> tuple[dict[str, str], dict[str, HostwrightError]]:
         """Encrypt secrets anew whose readers have changed; with ``everything`` all. ``names``: these only; empty: all
         that lock.yaml knows. A file that lock.yaml does not know could be another folder's secret, so a person has to
-        name it. Returns what was done, by name, and the failures. Raises OSError."""
+        name it. Returns what was done and the failures, by name. Raises OSError."""
         told: dict[str, str] = {}
-        failures: list[HostwrightError] = []
+        failures: dict[str, HostwrightError] = {}
         before = self.lock.secrets
         pins = {name: pin for name, pin in before.items() if name in self.files.names}
         for name in names or self.files.names:
             try:
                 if (names and name not in self.files.names) or everything or self._is_behind(name):
                     self._require_admins(name)
-                    value = self.read(name, keys)
                     known = is_known(self.files, name, before.get(name))
-                    self._require_ours(name, named=known or bool(names))
+                    if name in self.files.names:
+                        self._require_ours(name, named=known or bool(names))
+                    value = self.read(name, keys)
                     pins[name] = self._after(self._put(name, value), before.get(name))
                     told[name] = f"made for {', '.join(pins[name].recipients.values())}"
                     if not known:
                         told[name] += "; lock.yaml did not know the file: make sure that its value is for them"
                     self._keep(pins)
             except (InventoryError, UsageError) as error:
-                failures.append(error)
+                failures[name] = error
         told |= dict.fromkeys(gone(self.files, before), "forgotten, its file is gone")
         if pins != self.lock.secrets:
             self._keep(pins)

@@ -208,6 +208,17 @@ def test_rekey_makes_what_it_can_and_names_what_it_cannot(desk: Desk) -> None:
     assert reads(desk, "web1", "web/good") is None
 
 
+def test_rekey_lists_the_values_to_change_also_where_a_file_fails(desk: Desk) -> None:
+    fine(desk, "set", "web/good", given=b"value")
+    desk.write("secrets/web/foreign.age", age.encrypt(b"x", [age.recipient_of(age.generate())]))
+    (desk.repo / "inventories/lab/identities/web1.pub").unlink()
+    done = run(desk, "rekey", "--identity", f"{desk.ann}")
+    assert done.returncode == 6
+    assert "web/good: web1 knew its value; change it with" in done.stderr.decode()
+    assert "web/foreign.age: lock.yaml does not know this file" in done.stderr.decode()
+    assert "was not made for you" not in done.stderr.decode()
+
+
 def test_an_administrator_takes_no_host_s_place_among_the_recipients() -> None:
     found = Recipients(admins={"web1": "age1ann"}, hosts={"web1": "age1web1"})
     assert found.of(("web1",)).keys() == {"age1ann", "age1web1"}

@@ -15,7 +15,7 @@ from agent.cli.interrupts import interruptible
 from agent.cli.invocation import FILE, CliGroup, Reply
 from agent.cli.output import Output
 from agent.domain.text import some
-from agent.errors import UsageError, together
+from agent.errors import HostwrightError, UsageError, together
 from agent.inventory.secrets import NAME, SUFFIX
 from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_vault
 from agent.secrets.editing import edited, place_in_memory
@@ -97,18 +97,19 @@ def rekey(
     output: Output, repo: ConfigRepo, names: tuple[str, ...], everything: bool, identities: tuple[Path, ...]
 ) -> Reply:
     """Make files anew for whom they are to be for now: new hosts and people can read them, those who left cannot."""
-    keys, told, failures = own_keys(identities), dict[str, dict[str, str]](), []
+    keys, told = own_keys(identities), dict[str, dict[str, str]]()
+    failures: list[HostwrightError] = []
     chosen = [repo.one_inventory()] if names else repo.inventories()
     for inventory in chosen:
         store = SecretStore(repo.root, FolderTree(repo.root), inventory)
         told[inventory], failed = store.rekey(names, keys, everything=everything)
-        failures += failed
+        failures += failed.values()
         for name, line in told[inventory].items():
             output.show(f"{name}: {line}")
         if not told[inventory] and not failed:
             output.show(f"{inventory}: nothing has changed")
         for each in store.listed():
-            for line in each.wrong if not failed else ():
+            for line in each.wrong if each.name not in failed else ():
                 output.say(f"{each.name}: {line}")
     if failures:
         raise together(failures)
