@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -24,6 +24,9 @@ from agent.system.descriptor import FOLDER, opened
 
 READ_LIMIT = 16 * 1024 * 1024
 """Bytes: more than any state file has, few enough to hold in memory."""
+
+LINKS_MOST = 40
+"""Links that are followed on the way to one path; the kernel follows as many."""
 
 LEFTOVER_S = 3600
 """Age in seconds from which a temporary file is a leftover: no writer takes so long."""
@@ -213,15 +216,34 @@ def others_hand(status: os.stat_result, *, sticky: bool = False) -> str:
 
 
 def require_owned_throughout(path: Path) -> None:
-    """Raise SettingsError unless every component from / to ``path`` belongs to root (or the user who runs this) and
-    nobody else can write to it. Whoever could might put another file in the place of ``path``."""
-    resolved = path.resolve(strict=False)
-    for component in (*reversed(resolved.parents), resolved):
+    """Raise SettingsError unless every folder and link from / to ``path`` belongs to root (or the user who runs this)
+    and nobody else can write to it. Whoever could might put another file in the place of ``path``."""
+    for component in _on_the_way(path):
         try:
             status = component.lstat()
         except FileNotFoundError:
             return
         if hand := others_hand(status, sticky=stat.S_ISDIR(status.st_mode)):
             at = quote(f"{component}")
-            hint = f"`chown root: {at} && chmod go-w {at}`, or use a path that only root can write to, not {path}"
+            cure = f"chown -h root: {at}" if stat.S_ISLNK(status.st_mode) else f"chown root: {at} && chmod go-w {at}"
+            hint = f"`{cure}`, or use a path that only root can write to, not {path}"
             raise SettingsError(f"{component} {hand}", hint=hint)
+
+
+def _on_the_way(path: Path) -> Iterator[Path]:
+    """Every component from / to ``path``: folders, links, and the components that the links lead to."""
+    place, left, links = Path("/"), [*reversed(path.absolute().parts[1:])], LINKS_MOST
+    yield place
+    while left:
+        part = left.pop()
+        if part == "..":
+            place = place.parent
+            continue
+        yield place / part
+        if not (place / part).is_symlink() or links == 0:
+            place /= part
+            continue
+        links -= 1
+        target = (place / part).readlink()
+        place = Path("/") if target.is_absolute() else place
+        left += reversed(target.parts[1:] if target.is_absolute() else target.parts)

@@ -190,8 +190,11 @@ def _owned(path: Path) -> Path:
     this) could change a file there: git runs as root inside a local remote, and obeys its configuration."""
     if not path.is_absolute():
         raise _refused(f"{path}", "a local path must be absolute")
-    resolved = path.resolve()
-    require_owned_throughout(resolved)
+    require_owned_throughout(path)
+    try:
+        resolved = path.resolve()
+    except (OSError, RuntimeError):  # which of them depends on the version of Python
+        raise _refused(f"{path}", "its links lead in a circle") from None
     require_owned_repository(resolved)
     return resolved
 

@@ -100,6 +100,33 @@ def test_objects_that_it_borrows_are_root_s_too(repository: Path, repo: ConfigRe
 
 
 @root
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_links_that_lead_to_it_are_root_s_too(repository: Path, tmp_path: Path, relative: bool) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link").symlink_to(Path("..") / repository.name if relative else repository)
+    (tmp_path / "first").symlink_to(folder)
+    through = tmp_path / "first/link"
+    assert Remote.parse(f"{through}").url == f"{repository}"
+    os.chown(folder / "link", PERSON, PERSON, follow_symlinks=False)
+    assert f"{folder}/link belongs to uid {PERSON}" in refused(through)
+    os.chown(folder / "link", 0, 0, follow_symlinks=False)
+    folder.chmod(0o1777)
+    assert Remote.parse(f"{through}").url == f"{repository}"
+    folder.chmod(0o777)
+    assert f"{folder} can be written to by others" in refused(through)
+    folder.chmod(0o755)
+    os.chown(folder, PERSON, PERSON)
+    assert f"{folder} belongs to uid {PERSON}" in refused(through)
+
+
+def test_a_circle_of_links_is_no_repository(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert refused(tmp_path / "a")
+
+
+@root
 @pytest.mark.parametrize("part", ["HEAD", "hooks", "refs/heads/deep"])
 def test_where_a_link_in_it_leads_is_root_s_too(repository: Path, tmp_path: Path, part: str) -> None:
     elsewhere = tmp_path / "elsewhere"
