@@ -189,7 +189,7 @@ class PlayMerge:
         own = self._json({} if arguments is None else arguments, mention.arguments, mention.path)
         if not isinstance(own, Mapping):
             said = ("a mapping is expected here", "write `name: value` lines")
-            self.complaints.refuse(mention.position, mention.path, *said)
+            self.complaints.refuse(mention.arguments.position, mention.path, *said)
         return {"inventory_hostname": self.complaints.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, node: Node, root: KeyPath, below: KeyPath = ()) -> JSON:

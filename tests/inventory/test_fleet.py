@@ -103,6 +103,7 @@ def test_a_moment_with_seconds_is_read_as_well(repo: Repo) -> None:
             "suspend: [{hosts: wbe, reason: x}]",
             '1:12: suspend[0].hosts: no group or host is called "wbe"; did you mean "web"?',
         ),
+        ("suspend: [{hosts: '{{ x }}', reason: x}]", "suspend[0].hosts: a host pattern is no template"),
         ("suspend: [{hosts: '~(', reason: x}]", "is not a regular expression"),
         (
             "suspend: [{hosts: web, reason: x, until: 2026-12-01}]",

@@ -327,6 +327,13 @@ def test_a_number_with_a_fraction_cannot_reach_a_deploy_file(repo: Repo) -> None
     ]
 
 
+def test_a_list_for_a_deploy_file_is_one_complaint(repo: Repo) -> None:
+    repo.write("/deploys/a.py", "")
+    repo.write("site.yaml", "- {hosts: all, deploys: [{name: x, deploy: deploys/a.py, with: [p]}]}")
+    (complaint,) = repo.complaints()
+    assert complaint.startswith("site.yaml:1:64: [0].deploys[0].with: a mapping is expected here")
+
+
 def test_a_template_in_a_variable_is_complained_of_by_the_path_of_the_variable(repo: Repo) -> None:
     repo.write("group_vars/all.yaml", "app:\n  ports: [80, '{{ nix }}']\n")
     repo.write("site.yaml", "- {hosts: all, deploys: [notes: '{{ app.ports }}']}")
@@ -403,6 +410,8 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
         ),
         ("{hosts: all, deploys: [{deploy: notes, on_remove: deploys/gone.py}]}", "there is no file deploys/gone.py"),
         ("{hosts: all, deploys: [{deploy: notes, on_remove: [x]}]}", "on_remove: a string is expected here"),
+        ("{hosts: '{{ x }}', deploys: []}", "1:11: [0].hosts: a host pattern is no template"),
+        ("{hosts: [web, '!{{ x }}'], deploys: []}", "1:11: [0].hosts: a host pattern is no template"),
         ("{hosts: all, deploys: [{deploy: notes, name: a b}]}", '"a b" is not a name for a deploy'),
         ("{hosts: all, deploys: [{name: x, deploy: deploys/nix.py}]}", "there is no file deploys/nix.py"),
         ("{hosts: all, deploys: [{name: x, deploy: deploys/../x.py}]}", "is not a deploy file"),

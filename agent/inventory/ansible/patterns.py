@@ -43,7 +43,10 @@ def match(pattern: str, groups: HostGroups) -> tuple[str, ...]:
 
 
 def split(pattern: str) -> tuple[str, ...]:
-    """The parts of ``pattern``. Raises Mistake when there is none, or when nothing follows an ``&`` or ``!``."""
+    """The parts of ``pattern``. Raises Mistake when there is none, when nothing follows an ``&`` or ``!``, and for a
+    template."""
+    if "{{" in pattern or "{%" in pattern:
+        raise Mistake("a host pattern is no template: it says which hosts, before there are values", EXAMPLE)
     if _PORT.fullmatch(pattern):
         raise Mistake(f'"{pattern}" looks like a host with a port', "join patterns with commas")
     found = pattern.split(",") if "," in pattern else _PARTS.findall(pattern)
