@@ -66,7 +66,7 @@ class SopsFile:
         digest = hashlib.sha512(_ONLY_ENCRYPTED if begins else b"")
         found = _walk(self.root, (), key, digest.update, only=begins)
         mac, changed = self.metadata.get("mac"), f"{self.metadata.get('lastmodified', '')}"
-        said = _decrypted(f"{mac}", key, changed)
+        said = _decrypted(f"{mac}", key, changed, what="its MAC")
         if not hmac.compare_digest(f"{said}", digest.hexdigest().upper()):
             raise SopsError("its MAC does not fit: values were changed by something else than SOPS")
         return found
@@ -163,7 +163,7 @@ def _text(value: Any) -> str:
     return format(Decimal(repr(value)), "f").removesuffix(".0") if isinstance(value, float) else f"{value}"
 
 
-def _decrypted(text: str, key: bytes, bound_to: str) -> Any:
+def _decrypted(text: str, key: bytes, bound_to: str, *, what: str = "") -> Any:
     found = _VALUE.fullmatch(text)
     assert found is not None
     try:
@@ -171,7 +171,8 @@ def _decrypted(text: str, key: bytes, bound_to: str) -> Any:
         plain = AESGCM(key).decrypt(iv, data + tag, bound_to.encode())
         return _TYPES[found[4]](plain)
     except (InvalidTag, ValueError, binascii.Error, KeyError):
-        raise SopsError(f"the value of {bound_to.rstrip(':') or 'its MAC'} is damaged, or was moved") from None
+        what = what or f"the value of {bound_to.rstrip(':')}"
+        raise SopsError(f"{what} is damaged, or was moved") from None
 
 
 _WHOLE = re.compile(rb"-?[0-9]{1,15}")

@@ -126,10 +126,10 @@ def test_any_document_is_read_as_sops_reads_it(tmp_path: Path, document: dict[st
     ("change", "said"),
     [
         (lambda made: made.replace("in clear", "changed"), "MAC does not fit"),
-        (lambda made: made.replace("number:", "nomber:"), "damaged, or was moved"),
+        (lambda made: made.replace("number:", "nomber:"), "the value of nomber is damaged, or was moved"),
         (lambda made: made[made.index("number:") :], "MAC does not fit"),
         (lambda made: made.replace("mac: ENC", "mac: XNC"), "it has no MAC"),
-        (lambda made: made.replace('lastmodified: "2', 'lastmodified: "1'), "is damaged, or was moved"),
+        (lambda made: made.replace('lastmodified: "2', 'lastmodified: "1'), "its MAC is damaged, or was moved"),
         (lambda made: made.replace("AGE ENCRYPTED", "AGE"), "no age file"),
         (lambda made: made.replace("sops:", "spos:"), "no metadata of SOPS"),
     ],
