@@ -159,9 +159,10 @@ class Unsealer:
         except SettingsError as error:
             raise Lacking(error.message) from None
         try:
-            return age.decrypt(content, age.x25519([secret, *self._more()]))
+            keys = [secret, *self._more()]
+            return age.decrypt(content, age.x25519(keys))
         except age.NotForUs:
-            if not self._admitted(age.recipient_of(secret)):
+            if not any(self._admitted(age.recipient_of(key)) for key in keys):
                 raise Lacking(NOT_ADMITTED, admitted=False) from None
             raise Lacking(f"{path} was not made for this host: {remedy}") from None
         except age.AgeError as error:
