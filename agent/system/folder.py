@@ -166,8 +166,9 @@ def _content(folder: int, name: str) -> bytes | None:
     if not stat.S_ISREG(mode):
         return None
     with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
-        data = file.read(SIZE_LIMIT + 1)
-    if len(data) > SIZE_LIMIT:
+        # Not read(SIZE_LIMIT + 1): that takes so much memory for the smallest file, more than a template may have.
+        data = file.read() if os.fstat(file.fileno()).st_size <= SIZE_LIMIT else None
+    if data is None or len(data) > SIZE_LIMIT:
         raise OSError(f"larger than {SIZE_LIMIT // 1024**2} MiB")
     return data
 

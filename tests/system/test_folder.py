@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,19 @@ def test_a_name_that_is_not_text_is_refused(folder: Path) -> None:
 
 def test_a_folder_that_is_gone_is_an_empty_tree(tmp_path: Path) -> None:
     assert FolderTree(tmp_path / "nix").entries() == ()
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    (tmp_path / "small").write_text("small")
+    code = """
+import resource, sys
+from pathlib import Path
+from agent.system.folder import FolderTree
+tree = FolderTree(Path(sys.argv[1]))
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**26,) * 2)
+print(tree.read("small").decode())
+"""
+    argv = [sys.executable, "-c", code, f"{tmp_path}"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("small\n", "")
