@@ -124,7 +124,7 @@ def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool, 
 
     def make(temporary: str, within: WriteBatch) -> None:
         os.mkdir(temporary, 0o700, dir_fd=parent)
-        set_attributes(parent, temporary, attributes, batch=within)
+        set_attributes(parent, temporary, attributes, seen=look(parent, temporary), batch=within)
 
     return _put(parent, name, make, backup, batch, folder=True)
 
@@ -187,22 +187,32 @@ def remove_links(parent: int, name: str, place: str) -> None:
                 os.unlink(inner, dir_fd=folder)
 
 
-def set_attributes(parent: int, name: str, attributes: Attributes, *, batch: WriteBatch | None = None) -> None:
-    """Give a file or a folder its attributes, in place. Raises OSError, UnsafePath."""
+def set_attributes(
+    parent: int, name: str, attributes: Attributes, *, seen: AtPath, batch: WriteBatch | None = None
+) -> None:
+    """Give a file or a folder its attributes, in place. ``seen``: what was found there. Raises OSError, and UnsafePath
+    if something else is there by now: whoever owns the folder may put another's file there."""
     with _within(batch) as within, readable(parent, name) as descriptor:
+        _require_seen(name, descriptor, seen)
         _require_not_given_away(parent, name, descriptor, attributes)
         _own(descriptor, attributes)
         within.changed(descriptor)
 
 
+def _require_seen(name: str, descriptor: int, seen: AtPath) -> None:
+    status, before = os.fstat(descriptor), seen.status
+    if before is None or (status.st_dev, status.st_ino) != (before.st_dev, before.st_ino):
+        raise UnsafePath(f"{name} was replaced by something else just now", hint="the next cycle tries again")
+
+
 def _require_not_given_away(parent: int, name: str, descriptor: int, attributes: Attributes) -> None:
     """Raise UnsafePath if a folder that holds something would be given to somebody, or opened for more people, although
-    others may have put another folder of that name there. Files need no such care: only those with the wanted content
-    come here."""
+    others may have put another folder of that name there. Files need no such care: only those that were seen to have
+    the wanted content come here."""
     status = os.fstat(descriptor)
     given = (status.st_uid, status.st_gid) != (attributes.uid, attributes.gid)
     opened = attributes.mode & ~status.st_mode & 0o077
-    if not stat.S_ISDIR(status.st_mode) or not (given or opened) or look(parent, name).empty:
+    if not stat.S_ISDIR(status.st_mode) or not (given or opened) or look(descriptor, ".").empty:
         return
     hand = renamer(parent)
     if hand is not None and not hand.vouches_for(status):

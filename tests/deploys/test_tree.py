@@ -67,9 +67,9 @@ def test_a_further_part_of_a_new_file_is_told_beside_the_one_before(tmp_path: Pa
 def test_a_wrong_mode_alone_is_set_without_writing_the_content(tmp_path: Path) -> None:
     target = tmp_path / "f"
     target.write_text("wanted\n")
-    target.chmod(0o666)
+    target.chmod(0o600)
     inode = target.stat().st_ino
-    assert only(converge(file(target))).change.operation == "set mode 0644 (was 0666)"
+    assert only(converge(file(target))).change.operation == "set mode 0644 (was 0600)"
     assert target.stat().st_ino == inode
 
 

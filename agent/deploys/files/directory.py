@@ -48,13 +48,15 @@ class Directory(Whole):
         mode = self.wanted_mode(item)
         if found.type != stat.S_IFDIR:
             return put_folder(at.parent, at.name, owner.attributes(item.path, mode), backup=item.backup, batch=at.batch)
-        set_attributes(at.parent, at.name, owner.attributes(item.path, mode, giving(item, found)), batch=at.batch)
+        attributes = owner.attributes(item.path, mode, giving(item, found))
+        set_attributes(at.parent, at.name, attributes, seen=found, batch=at.batch)
         return ""
 
     def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
         del image
         attributes = attributes_of(before)
-        if at.look().type == stat.S_IFDIR:
-            set_attributes(at.parent, at.name, attributes, batch=at.batch)
+        found = at.look()
+        if found.type == stat.S_IFDIR:
+            set_attributes(at.parent, at.name, attributes, seen=found, batch=at.batch)
         else:
             put_folder(at.parent, at.name, attributes, backup=False, batch=at.batch)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from agent.deploys.at_path import CONTENT_LIMIT, AtPath, Owner
+from agent.deploys.at_path import CONTENT_LIMIT, AtPath, Attributes, Owner
 from agent.deploys.files.path_kind import (
     Whole,
     attributes_of,
@@ -87,8 +87,8 @@ class File(Whole):
             why = f"{item.path}: somebody moves the folders on the way to it"  # the way was closed when it was planned
             raise UnsafePath(why, hint="the next cycle tries again")
         attributes = owner.attributes(item.path, self.wanted_mode(item), giving(item, found))
-        if _is_content_as_wanted(item, found) and _is_ours_alone(found):
-            set_attributes(at.parent, at.name, attributes, batch=at.batch)
+        if _is_content_as_wanted(item, found) and _may_stay(found, attributes):
+            set_attributes(at.parent, at.name, attributes, seen=found, batch=at.batch)
             return ""
         approve = approval(at, item, attributes.mode)
         return put_file(at.parent, at.name, content, attributes, backup=item.backup, approve=approve, batch=at.batch)
@@ -106,8 +106,8 @@ class File(Whole):
         attributes = attributes_of(before)
         if image is not None:
             put_file(at.parent, at.name, image, attributes, backup=False, batch=at.batch)
-        elif state_of(at.look()).get("sha256", "") == before.get("sha256"):
-            set_attributes(at.parent, at.name, attributes, batch=at.batch)
+        elif state_of(found := at.look()).get("sha256", "") == before.get("sha256"):
+            set_attributes(at.parent, at.name, attributes, seen=found, batch=at.batch)
         else:
             raise DeployError(f"{at.path}: what was there was not kept: the file was too large")
 
@@ -124,11 +124,14 @@ def _encoded(item: Item) -> bytes:
     return (item.text or "").encode(errors="surrogateescape")
 
 
-def _is_ours_alone(found: AtPath) -> bool:
+def _may_stay(found: AtPath, attributes: Attributes) -> bool:
     """True if owner and mode may be set in place: the file has no second name (a user could have linked another's file
-    to get it), and this process has the right to."""
+    to get it), this process has the right to, and nobody who may no longer write to it can have it open for writing."""
     assert found.status is not None
-    return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)
+    uid = found.status.st_uid
+    mine = os.geteuid() in (0, uid)
+    shut_out = uid not in (0, attributes.uid) or found.mode & ~attributes.mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return found.status.st_nlink == 1 and mine and not shut_out
 
 
 def approval(at: OpenPlace, item: Item, mode: int) -> Callable[[str], None] | None:

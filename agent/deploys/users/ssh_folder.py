@@ -12,12 +12,14 @@ import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.deploys.as_user import LocalUser, as_user
 from agent.deploys.at_path import AtPath, Attributes, look
 from agent.deploys.edits import BlockEdit
 from agent.deploys.writing import put_file, put_folder, remove, set_attributes
 from agent.errors import DeployError
+from agent.system.descriptor import opened
 from agent.system.public_keys import KEY
 from agent.system.safe_open import UnsafePath, folder
 
@@ -142,6 +144,7 @@ def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
     ``updated_keys``. Raises DeployError."""
 
     def work(user: LocalUser, home: int) -> None:
+        _open_up(user, home)
         now = ssh_folder(user.home)
         text = updated_keys(now.text, wanted, exclusive=exclusive)
         if not wanted and text == now.text:
@@ -150,7 +153,7 @@ def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
         if now.folder.status is None:
             put_folder(home, _SSH, private, backup=False)
         else:
-            set_attributes(home, _SSH, private)
+            set_attributes(home, _SSH, private, seen=now.folder)
         with folder(home, _SSH, root_links=False) as ssh:
             attributes = Attributes(KEYS_MODE, user.uid, user.gid)
             put_file(ssh, _KEYS, text.encode(errors="surrogateescape"), attributes, backup=False)
@@ -163,9 +166,8 @@ def put_keys_aside(name: str) -> None:
     that user. Raises DeployError."""
 
     def work(user: LocalUser, home: int) -> None:
+        _open_up(user, home)
         with suppress(FileNotFoundError), folder(home, _SSH, root_links=False) as ssh:
-            if look(home, _SSH, read=False).mode & SSH_MODE != SSH_MODE:  # its owner may have made it read-only
-                set_attributes(home, _SSH, Attributes(SSH_MODE, user.uid, user.gid))
             for file in _KEY_FILES:
                 _put_aside(ssh, file)
 
@@ -178,13 +180,14 @@ def put_back(name: str, image: bytes | None, keys_mode: int | None, ssh_mode: in
     DeployError."""
 
     def work(user: LocalUser, home: int) -> None:
+        _open_up(user, home)
         with folder(home, _SSH, root_links=False) as ssh:
             if image is None or keys_mode is None:
                 remove(ssh, _KEYS, backup=False)
             else:
                 put_file(ssh, _KEYS, image, Attributes(keys_mode, user.uid, user.gid), backup=False)
         if ssh_mode is not None:
-            set_attributes(home, _SSH, Attributes(ssh_mode, user.uid, user.gid))
+            set_attributes(home, _SSH, Attributes(ssh_mode, user.uid, user.gid), seen=look(home, _SSH))
         elif look(home, _SSH).empty:
             remove(home, _SSH, backup=False)
 
@@ -205,6 +208,22 @@ def _as_owner(name: str, work: Callable[[LocalUser, int], None], *, home_needed:
                 raise DeployError(f"{user.home}/{_SSH}/{_KEYS}: {error.strerror or error}") from error
 
     as_user(user, done)
+
+
+def _open_up(user: LocalUser, home: int) -> None:
+    """Give the account back its own rights to its ~/.ssh and authorized_keys. Without them the keys could not be
+    changed, and sshd may still read them (in a folder of mode 0100)."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        _give_back(user, home, _SSH, stat.S_IFDIR, SSH_MODE)
+        with folder(home, _SSH, root_links=False) as ssh:
+            _give_back(user, ssh, _KEYS, stat.S_IFREG, KEYS_MODE)
+
+
+def _give_back(user: LocalUser, parent: int, name: str, kind: int, rights: int) -> None:
+    with opened(name, os.O_PATH | os.O_NOFOLLOW, at=parent) as found:
+        status = os.fstat(found)
+        if stat.S_IFMT(status.st_mode) == kind and status.st_uid == user.uid and status.st_mode & rights != rights:
+            Path(f"/proc/self/fd/{found}").chmod(stat.S_IMODE(status.st_mode) | rights)
 
 
 def _put_aside(ssh: int, file: str) -> None:

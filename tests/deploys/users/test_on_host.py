@@ -273,3 +273,12 @@ def test_keys_follow_no_link_out_of_a_home_and_wait_for_no_fifo(deploys: Deploys
     assert "is left alone" in told.failed["user:lee"]
     assert told.succeeded in (("user:mia",), ()), "others are not kept waiting"
     assert deploys.host.run("ls -A /root/trap").output == ""
+
+
+@pytest.mark.parametrize("closed", ["0100 .ssh", "0000 .ssh", "0500 .ssh", "0000 .ssh/authorized_keys"])
+def test_a_key_that_left_git_goes_also_where_its_owner_closed_the_folder(deploys: Deploys, closed: str) -> None:
+    deploys.apply("users", {"gil": {"keys": [ANN]}})
+    deploys.host.run(f"cd /home/gil && chmod {closed}")
+    deploys.converge("users", {"gil": {"keys": [DESK]}})
+    assert keys(deploys, "gil") == block(DESK)
+    assert modes(deploys, "/home/gil/.ssh", "/home/gil/.ssh/authorized_keys") == ["gil:gil 700", "gil:gil 600"]
