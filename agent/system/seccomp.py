@@ -92,6 +92,8 @@ _CALLS = {
     "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119),
     "sched_setaffinity": (203, 122),
+    "mq_timedreceive": (243, 183),
+    "mq_notify": (244, 184),
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),

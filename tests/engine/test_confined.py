@@ -95,6 +95,8 @@ WAYS_OUT = {
     "to be called by anybody": "(s := socket.socket(socket.AF_UNIX)).bind(chr(0) + 'evil'), s.listen()",
     "take the lock": "fcntl.flock(os.open('/run/hostwright/lock', os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)",
     "keys": "call(libc.syscall(250, 0, -3, 1))",
+    "a message of root's queue": "q = os.open('/dev/mqueue/private', os.O_RDONLY | os.O_NONBLOCK); "
+    "call(libc.mq_receive(q, ctypes.create_string_buffer(8192), 8192, None))",
     "shared memory of the host": "call(libc.shmget(4711, 4096, 0))",
     "a file by its handle": "call(libc.syscall(304, -100, 0, 0), refused_only=True)",
     "io_uring": "call(libc.syscall(425, 0, 0), refused_only=True)",
@@ -105,6 +107,7 @@ BY_CONFINEMENT = (
     "signal a process of nobody",
     "the network",
     "keys",
+    "a message of root's queue",
     "shared memory of the host",
     "io_uring",
     "a user namespace",
@@ -158,6 +161,8 @@ ours, theirs = os.openpty(); open("/run/hostwright/terminal", "w").write(os.ttyn
 mknod /srv/device c 1 5; chmod 666 /srv/device
 mount -o remount,rw /proc/sys
 python3 -c 'import ctypes; ctypes.CDLL(None).shmget(4711, 4096, 0o1666)'
+python3 -c 'import ctypes, os; libc = ctypes.CDLL(None)
+queue = libc.mq_open(b"/private", os.O_RDWR | os.O_CREAT, 0o600, None); libc.mq_send(queue, b"x", 1, 0)'
 until [ -S /run/datagrams ] && [ -S /run/hostwright/control.sock ] && [ -s /run/hostwright/terminal ] &&
     pgrep -x -f 'bystander 1000'; do sleep 0.1; done
 chmod 600 /run/hostwright/control.sock

@@ -73,6 +73,16 @@ def listening() -> None:
         made.listen()
 
 
+def queue() -> int:
+    """A queue with a message in it."""
+    name = f"/hostwright-test-{os.getpid()}".encode()
+    descriptor: int = libc.mq_open(name, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600, None)
+    call(descriptor)
+    libc.mq_unlink(name)
+    call(libc.mq_send(descriptor, b"x", 1, 0))
+    return descriptor
+
+
 REFUSED: dict[str, Callable[[], object]] = {
     "a lock": lambda: fcntl.flock(at(), fcntl.LOCK_SH | fcntl.LOCK_NB),
     "a record lock": lambda: hold(fcntl.F_SETLK),
@@ -96,6 +106,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a packet": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK),
     "a pair that sends datagrams": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
     "to be called": listening,
+    "a message of a queue": lambda: call(libc.mq_receive(queue(), ctypes.create_string_buffer(8192), 8192, None)),
+    "news of a queue": lambda: call(libc.mq_notify(queue(), None)),
     "a priority": lambda: os.setpriority(os.PRIO_PROCESS, 0, 10),
     "a priority of a user": lambda: os.setpriority(os.PRIO_USER, 0, 10),
     "a processor": lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),
