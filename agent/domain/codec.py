@@ -169,7 +169,10 @@ def _scalar(kind: type) -> Reader:
 
 
 def _float(value: Any) -> float:
-    return float(value) if type(value) in (int, float) else _refuse("a number", value)
+    with suppress(OverflowError):  # a whole number beyond all floats
+        if type(value) in (int, float) and abs(found := float(value)) < float("inf"):
+            return found
+    raise Mismatch(f"a number was expected, not {str(value)[:_SHOWN]!r}")
 
 
 def _union(readers: list[Reader], *, optional: bool) -> Reader:

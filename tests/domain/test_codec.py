@@ -68,6 +68,9 @@ def test_what_has_a_default_may_be_missing_and_unknown_keys_are_passed_over() ->
         ("pair", ["a"], "pair: a list of 2 was expected"),
         ("colour", "blue", "colour: Colour has no 'blue'"),
         ("share", "1", "share: a number was expected"),
+        ("share", 10**400, "share: a number was expected"),
+        ("share", float("nan"), "share: a number was expected"),
+        ("share", float("-inf"), "share: a number was expected"),
         ("on", 1, "on: true or false was expected"),
     ],
 )
