@@ -34,9 +34,9 @@ VAULT = StandIn("is encrypted by Ansible Vault", "`hostwright secret import` in 
 
 _BEGINNINGS = (
     # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, and the name that it had at first
-    (re.compile(rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/\S+\n(?s:.*)oid "), LFS),
-    (re.compile(rb"/annex/objects/\S+\n?"), ANNEX),  # https://git-annex.branchable.com/internals/pointer_file/
-    (re.compile(rb"#\$# git-fat [0-9a-f]{40} +\d+\n"), FAT),
+    (re.compile(rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/\S+\r?\n(?s:.*)oid "), LFS),
+    (re.compile(rb"/annex/objects/\S+(?:\r?\n)?"), ANNEX),  # https://git-annex.branchable.com/internals/pointer_file/
+    (re.compile(rb"#\$# git-fat [0-9a-f]{40} +\d+\r?\n"), FAT),
     (re.compile(rb"\0GITCRYPT\0"), GIT_CRYPT),
     (re.compile(rb"\$ANSIBLE_VAULT;\d"), VAULT),
 )

@@ -33,6 +33,8 @@ from agent.inventory.tools import read_tools
 from agent.system.document import List, Map, Node, Scalar, locate
 
 _INVENTORY_SUFFIXES = (".yaml", ".yml", ".ini")
+_NAMES = {"identities": "<host>.pub", "secrets": "<group or host>/<name>.age"}
+"""Folders, and the names of the files in them. (The readers of variables look after theirs.)"""
 
 
 def load(tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True) -> Environment:
@@ -138,6 +140,8 @@ def _complain_of_strays(source: Source, complaints: Complaints) -> None:
             complaints.add(source.position(name), (), *said)
         elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *HOSTS_FILES):
             complaints.add(source.position(name), (), *source.missing(name, "file", ""))
+        elif name in _NAMES and source.has(name):
+            complaints.add(source.position(name), (), "a folder is expected here", f"write {name}/{_NAMES[name]}")
 
 
 def _stray(source: Source, name: str) -> tuple[str, str] | None:
@@ -148,6 +152,8 @@ def _stray(source: Source, name: str) -> tuple[str, str] | None:
     meant = FOLDERS if folder else (*FILES, *PEOPLE)
     if not folder and name.rpartition(".")[0] == "inventory":
         return "nobody reads this", f"call it hosts{name.removeprefix('inventory')}"
+    if not folder and (same := f"{name.partition('.')[0]}.yaml") in FILES and name.endswith((".json", ".toml")):
+        return "nobody reads this", f"write it in YAML, and call it {same}"
     if near := nearest(name.lower(), meant):
         return "nobody reads this", near
     if not folder and name.endswith(_INVENTORY_SUFFIXES):

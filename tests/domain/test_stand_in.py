@@ -25,10 +25,12 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 1234
     ("content", "meant"),
     [
         (POINTER, LFS),
+        (POINTER.replace(b"\n", b"\r\n"), LFS),
         (POINTER.replace(b"\noid", b"\next-0-foo sha256:aa\noid"), LFS),
         (POINTER.replace(b"git-lfs.github.com", b"hawser.github.com"), LFS),
         (b"/annex/objects/SHA256E-s104857600--0d4f.iso\n", ANNEX),
         (b"/annex/objects/SHA256E-s104857600--0d4f.iso", ANNEX),
+        (b"/annex/objects/SHA256E-s104857600--0d4f.iso\r\n", ANNEX),
         (b"#$# git-fat 7db1a8c0eb1aa2f1b5c3f3f4a1f1bb3f9c2d1e0f                12345\n", FAT),
         (b"\0GITCRYPT\0\x9a\x01\x02", GIT_CRYPT),
         (b"$ANSIBLE_VAULT;1.1;AES256\n3264\n", VAULT),

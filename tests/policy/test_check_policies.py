@@ -167,6 +167,33 @@ def test_data_that_no_rule_gets_is_a_complaint(repo: ConfigRepo, capsys: pytest.
     assert "policies/ports.yaml: nobody reads this" in said
 
 
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("policies", "policies: a folder is expected here; write policies/<name>.rego"),
+        ("policies/a.rego.bak", "policies/a.rego.bak: nobody reads this; call it policies/a.rego"),
+        ("policies/a.rego/b", "policies/a.rego/b: nobody reads this; call it policies/a.rego"),
+    ],
+)
+def test_a_rule_that_nobody_reads_is_a_complaint(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], path: str, complaint: str
+) -> None:
+    repo.commit("A rule", {path: "package main\n"})
+    code, said = check(repo, capsys)
+    assert code == 6
+    assert complaint in said
+
+
+def test_a_rule_that_is_a_link_is_named_as_that(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit("A rule", {"rules/a.rego": "package main\ndeny contains 1 if false"})
+    (repo.path / "policies").mkdir()
+    (repo.path / "policies/a.rego").symlink_to("../rules/a.rego")
+    repo.git("add", "policies")
+    code, said = check(repo, capsys)
+    assert code == 6
+    assert "policies/a.rego: a symbolic link, which is not followed; put the file there" in said
+
+
 def test_policies_without_the_engine_are_refused(
     repo: ConfigRepo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,9 +139,7 @@ def _complain_of_agent(environment: Environment, source: Source, complaints: Com
 def _sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
     """The policies by which hosts can be judged; None if there are none, or if they have a mistake, which is then among
     ``complaints``."""
-    for path in tree.paths(policy.FOLDER):
-        if path.lower().endswith(_RULES) and not path.endswith(_RULES):
-            complaints.add(Position(path), (), "nobody reads this", f"call it {path[: -len(_RULES)]}{_RULES}")
+    _complain_of_strays(tree, complaints)
     own = Complaints()
     try:
         policies = policies_of(tree)
@@ -163,6 +161,19 @@ def _sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
         _add_fault(own, error)
     complaints.include(own)
     return None if own else policies
+
+
+def _complain_of_strays(tree: Tree, complaints: Complaints) -> None:
+    """Complain of files that look like rules and that nobody reads, so that nothing is judged by them."""
+    for path in tree.paths(policy.FOLDER):
+        entry = tree.entry(path)
+        if path == policy.FOLDER:
+            complaints.add(Position(path), (), "a folder is expected here", f"write {policy.FOLDER}/<name>{_RULES}")
+        elif _RULES in path.lower() and not path.endswith(_RULES):
+            name = path[: path.lower().index(_RULES)]
+            complaints.add(Position(path), (), "nobody reads this", f"call it {name}{_RULES}")
+        elif path.endswith(_RULES) and entry is not None and entry.link:
+            complaints.add(Position(path), (), "a symbolic link, which is not followed", "put the file there")
 
 
 def _judge_hosts(

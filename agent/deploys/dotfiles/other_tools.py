@@ -35,7 +35,7 @@ _OF_CHEZMOI = _Sign(
     f"say `layout: chezmoi`, or {IGNORE}",
 )
 _OF_STOW = _Sign(
-    r"\.stowrc|(.*/)?\.stow-(local|global)-ignore|dot-[^/]+(/.*)?",
+    r"\.stowrc|(.*/)?\.stow-(local|global)-ignore|([^./][^/]*/)*dot-[^/]+(/.*)?",
     "GNU Stow",
     f"say `layout: stow` (and `dot_prefix: true` for names with `dot-`), or {IGNORE}",
 )
@@ -47,6 +47,14 @@ _OF_OTHERS = (
     _Sign(r"home/\..+", "homesick", f"name the folder: `//home` behind the repository, or a set of that; or {IGNORE}"),
     _Sign(r"\.dotter/.+", "dotter (the links of its files are not made)"),
     _Sign(r"dotdrop\.(sh|toml|ya?ml)", "dotdrop (the links of its file are not made)"),
+    _Sign(r"bombadil\.toml", "bombadil (the links of its file are not made)"),
+    _Sign(r"home\.nix", "home-manager (what its file says is not made)"),
+    _Sign(r"objects/(pack|info|[0-9a-f]{2})/.+|refs/(heads|tags)/.+", "a bare repository of Git"),
+    _Sign(
+        r"(bash(rc|_profile|_aliases|_logout)|z(shrc|shenv|profile|login)|g?vimrc|tmux\.conf|git(config|ignore_global)"
+        r"|inputrc|screenrc|xinitrc|Xresources)",
+        "names without a dot, which an install script adds",
+    ),
 )
 _SIGNS: Mapping[str, tuple[_Sign, ...]] = {
     "plain": (_OF_CHEZMOI, _OF_STOW, *_OF_OTHERS),

@@ -59,6 +59,9 @@ def _plain(field: str, model: type[BaseModel]) -> BeforeValidator:
     return BeforeValidator(plain, json_schema_input_type=model | str)
 
 
+_ANY_LINES = ("a", "Z", "0", "☃", "# ☃", "\t☃")
+"""Lines that have nothing in common: what is found in each of them is found in every line that says something."""
+
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), Quoted]
 Capability = Annotated[str, AfterValidator(_capability)]
 PartName = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
@@ -86,7 +89,10 @@ class LineEntry(Written):
     @field_validator("match")
     @classmethod
     def _expression(cls, match: str | None) -> str | None:
-        compiled(match or "", "not a regular expression")
+        found = compiled(match or "", "not a regular expression").search
+        if match is not None and all(map(found, _ANY_LINES)):
+            remedy = "write what only the line that is meant has: ^PermitRootLogin"
+            raise Mistake(f"{match!r} is found in every line, so all lines would go but one", remedy)
         return match
 
     @model_validator(mode="after")

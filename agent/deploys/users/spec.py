@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, bare_name
 from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
@@ -158,6 +158,19 @@ class UsersSpec(ByName):
         named = {name: entry for name, entry in value.items() if name not in cls.model_fields}
         spec = {name: entry for name, entry in value.items() if name in cls.model_fields}
         return {**spec, "accounts": {**(spec.get("accounts") or {}), **named}} if named else spec
+
+    @field_validator("accounts", "groups")
+    @classmethod
+    def _numbered_once(cls, entries: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        number = "uid" if info.field_name == "accounts" else "gid"
+        owners: dict[int, str] = {}
+        for name, entry in entries.items():
+            wanted = getattr(entry, number)
+            if wanted is None or entry.absent:
+                continue
+            if (other := owners.setdefault(wanted, name)) != name:
+                raise Mistake(f"{other} and {name} are both to have {number} {wanted}", "give each a number of its own")
+        return entries
 
     @classmethod
     def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:

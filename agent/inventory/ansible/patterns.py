@@ -22,7 +22,7 @@ _PARTS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9})[:-]([0-9]{0,9}))\]")
 _PORT = re.compile(r"[^:,\[\]&!~]+:[0-9]+")
 _LOCAL = ("localhost", "127.0.0.1")
-_PLAIN = re.compile(r"[\w.-]+")
+_PLAIN = re.compile(r"[^~*?\[][^*?\[]*")
 
 
 def match(pattern: str, groups: HostGroups) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.domain.deploy_file import CALL_IT, imported, uncalled
+from agent.domain.deploy_file import CALL_IT, imported, included, uncalled
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.domain.stand_in import stand_in
 from agent.domain.text import not_utf8
@@ -27,24 +27,44 @@ def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) ->
     modules: dict[str, Position] = {}
     for source, position in named.items():
         _compile(tree, source, position, complaints)
-        modules |= dict.fromkeys(_own_modules(tree, source), position)
+        modules |= dict.fromkeys(_own_modules(tree, source, complaints), position)
+        modules |= {path: Position(path, 1, 1) for folder in ("", _folder(source)) for path in _data(tree, folder)}
     for module in modules.keys() - named.keys():
         _compile(tree, module, modules[module], complaints, runs=False)
 
 
-def _own_modules(tree: Tree, source: str) -> frozenset[str]:
-    """The files of the repository that a deploy file imports, or that these import. They lie beside the deploy file or
-    are named from the top."""
+def _folder(source: str) -> str:
+    """The folder of a deploy file, with a slash at its end."""
+    return source[: source.rfind("/") + 1]
+
+
+def _data(tree: Tree, folder: str) -> Iterable[str]:
+    """The files from which pyinfra takes data of groups, at the top or beside a deploy file."""
+    above = f"{folder}group_data/"
+    return (path for path in tree.paths(above) if path.endswith(".py") and "/" not in path.removeprefix(above))
+
+
+def _own_modules(tree: Tree, source: str, complaints: Complaints) -> frozenset[str]:
+    """The files of the repository that a deploy file imports or includes, or that these do. They lie beside the deploy
+    file or are named from the top. Complain of an included file that is not there."""
     found: set[str] = set()
     waiting = [source]
     while waiting:
+        file = waiting.pop()
         try:
-            names = imported(tree.read(waiting.pop()))
+            code = tree.read(file)
+            names, files = imported(code), included(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
-        folder = source.rpartition("/")[0]
-        places = (f"{above}{name}{end}" for above in (f"{folder}/", "") for name in names for end in _MODULE)
-        new = {place for place in places if place not in found and (entry := tree.entry(place)) and not entry.link}
+        above = (_folder(source), "")
+        places = {f"{folder}{name}{end}" for folder in above for name in names for end in _MODULE}
+        for path, line in files.items():
+            either = {place for folder in above if tree.entry(place := f"{folder}{path}") is not None}
+            if not either and not path.startswith("/") and ".." not in path:
+                problem = f"there is no file {path} in the config repo, which this includes"
+                complaints.add(Position(file, line, 1), (), problem, "write its path from the top of the config repo")
+            places |= either
+        new = {place for place in places - found if (entry := tree.entry(place)) and not entry.link}
         found |= new
         waiting += new
     return frozenset(found)
@@ -67,7 +87,7 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
         if line := conflict_line(code.decode(errors="replace")):
             complaints.add(Position(source, line, 1), (), *MERGE_CONFLICT)
             return
-        position = Position(source, error.lineno or 1, error.offset or 1)
+        position = Position(source, max(error.lineno or 1, 1), max(error.offset or 1, 1))
         if "utf-8" in error.msg:
             complaints.add(position, (), *not_utf8(code))
             return

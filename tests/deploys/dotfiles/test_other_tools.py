@@ -23,6 +23,11 @@ OTHERS = {
     "chezmoi, with attributes alone": (("private_dot_ssh/config",), "all/private_dot_ssh/config", "layout: chezmoi"),
     "chezmoi, without a dot": (("bin/executable_tool",), "all/bin/executable_tool", "layout: chezmoi"),
     "packages": (("vim/.vimrc", "zsh/.zshrc", "README.md"), "all/", "sets: [vim, zsh]"),
+    "bombadil": (("bombadil.toml", "vim/rc"), "all/bombadil.toml", "bombadil"),
+    "home-manager": (("home.nix", "flake.nix"), "all/home.nix", "home-manager"),
+    "a bare repository": (("HEAD", "config", "refs/heads/main"), "all/refs/heads/main", "a bare repository of Git"),
+    "names without a dot": (("install.sh", "vimrc"), "all/vimrc", "names without a dot"),
+    "names of stow in packages": (("zsh/dot-zshrc",), "all/zsh/dot-zshrc", "dot_prefix: true"),
     "names of stow": (("dot-bashrc",), "all/dot-bashrc", "dot_prefix: true"),
     "settings of stow": ((".stowrc", "vim/.vimrc"), "all/.stowrc", "layout: stow"),
 }
@@ -63,6 +68,9 @@ def test_files_as_they_lie_in_a_home_are_no_other_layout(tmp_path: Path) -> None
         ".config/app/install.conf.yaml",
         ".config/app/home/.keep",
         ".config/app/tag-work/x",
+        ".config/home-manager/home.nix",
+        ".vim/vimrc",
+        ".git-template/refs/heads/x",
     ],
 )
 def test_a_name_that_only_resembles_another_layout_is_a_name(tmp_path: Path, path: str) -> None:
