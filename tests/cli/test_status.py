@@ -126,6 +126,8 @@ def test_that_a_commit_was_taken_back_is_told_once_also_by_the_cycle_that_did_it
     problem = Problem(kind="rolled-back", message=told, consequence="stall", exit=8)
     hold = ReportedHold(kind="bad", reason="commit 6484a7afe9da was taken back: shop.service has failed")
     assert shown(phase=HostPhase.ROLLED_BACK, problems=(problem,), holds=(hold,))["what"] == told
+    cause = Problem(kind="deploy-failed", message="shop.service has failed", consequence="retry", exit=7)
+    assert shown(phase=HostPhase.ROLLED_BACK, problems=(cause, problem), holds=(hold,))["what"] == told
     assert shown(phase=HostPhase.ROLLED_BACK, holds=(hold,))["what"] == hold.reason  # of the cycles after it
 
 

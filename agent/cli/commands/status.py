@@ -118,7 +118,8 @@ def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tu
 
 def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[str]:
     told = [f"its clock is {span(ahead)} ahead of this one"] if ahead else []
-    told += [problem.message.partition("\n")[0] for problem in report.problems]
+    messages = [problem.message.partition("\n")[0] for problem in report.problems]
+    told += [each for each in messages if not any(each in other and each != other for other in messages)]
     told += list(report.health.complaints) if report.health is not None else []
     drift = [change for change in report.changes if change.cause == "drift"]
     repaired = sum(1 for change in drift if change.state == "done")
