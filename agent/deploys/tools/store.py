@@ -24,11 +24,14 @@ from agent.domain.text import some
 from agent.errors import Consequence, DeployError, SettingsError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
+from agent.system.attributes import giving
+from agent.system.descriptor import opened
 from agent.system.files import discard, read_bounded, require_owned_throughout, sync_file_system, write_atomic
 
 MARK = ".hostwright.json"
 _ACTIVE = ".active.json"
 _FOLDER_MODE = 0o755
+_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _NAMED_REASONS = 3
 _MARK_LIMIT = 256 * 1024 * 1024
 """Bytes; a hundred thousand files of long paths."""
@@ -216,10 +219,16 @@ def _difference(path: str, entry: SealedPath, owner: int) -> str:
         return f"has mode {mode:04o}"
     else:
         same = kind == stat.S_IFDIR or entry.unwritten(status) or _sha256(path) == entry.digest
+        if same and kind == stat.S_IFREG and not entry.unwritten(status) and _gives_rights(path):
+            return "has capabilities or an ACL"
     return "" if same else "was altered"
 
 
+def _gives_rights(path: str) -> bool:
+    with opened(path, _READABLE) as descriptor:
+        return bool(giving(descriptor))
+
+
 def _sha256(path: Path | str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with opened(path, _READABLE) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

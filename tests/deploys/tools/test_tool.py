@@ -18,6 +18,7 @@ from agent.errors import DeployError, SourceError
 from agent.system.archive import ArchiveError
 from tests.deploys.commit import snapshot
 from tests.deploys.tools.shelf import MACHINE, asset, go, put, says, tarball
+from tests.system import acls
 from tests.system.file_server import file_server
 
 
@@ -113,6 +114,10 @@ DRIFTS: dict[str, tuple[Drift, str]] = {
     "mode": (
         lambda store: (store.version("go", "1") / LIBRARY).chmod(0o666),
         f"install 1 again: {LIBRARY} has mode 0666",
+    ),
+    "an ACL": (
+        lambda store: acls.give(store.version("go", "1") / "go-1/bin/go", 65534, 5),
+        "install 1 again: go-1/bin/go has capabilities or an ACL",
     ),
     "folder for all": (
         lambda store: (store.version("go", "1") / "go-1/bin").chmod(0o777),
