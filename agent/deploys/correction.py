@@ -15,6 +15,7 @@ from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
 from agent.errors import DeployError, HostwrightError
+from agent.system.files import in_words
 
 DIFF_LIMIT = 64 * 1024
 """The most characters of a diff that are kept. Who needs more of it looks at the files."""
@@ -60,6 +61,9 @@ class Correction:
             self.done = True
         except HostwrightError as error:
             self.error = error.full_text
+            raise
+        except OSError as error:
+            self.error = in_words(error)
             raise
         except Exception as error:
             self.error = f"{error}" or type(error).__name__
@@ -118,7 +122,7 @@ def each_alone(looks: Mapping[str, Callable[[], Correction | None]]) -> list[Cor
 
 
 def as_deploy_error(error: DeployError | OSError) -> DeployError:
-    return error if isinstance(error, DeployError) else DeployError(f"{error}")
+    return error if isinstance(error, DeployError) else DeployError(in_words(error))
 
 
 def _refuse(error: DeployError) -> None:

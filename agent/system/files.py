@@ -47,7 +47,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     try:
         _replace({path: data}, mode, durable=True)
     except OSError as error:
-        raise explained(error, path) from None
+        # By the name that people know, and not by a temporary one
+        raise OSError(error.errno, explained(error, path).strerror or f"{error}", f"{path}") from None
     fsync_folder(path.parent)
 
 
@@ -65,6 +66,15 @@ def explained(error: OSError, path: Path) -> OSError:
             reason, hint = obstacle.explained(error, folder, path.name)
         return OSError(error.errno, f"{reason}; {hint}", error.filename) if hint else error
     return error
+
+
+def in_words(error: OSError) -> str:
+    """The ``error`` for people: no number, no temporary name, and the way out where one is known."""
+    path = error.filename2 or error.filename
+    if error.strerror is None or not isinstance(path, str):
+        return f"{error}"
+    known = explained(error, Path(path)).strerror or ""
+    return known if path.startswith("/") and path in known else f"{path}: {known}"
 
 
 def temporary_name(path: Path) -> Path:

@@ -16,7 +16,7 @@ from agent.deploys.users import accounts, records, sudoers
 from agent.deploys.users.accounts import AccountFiles, Person, ShadowCommand, leave_group, lock
 from agent.deploys.users.ssh_folder import put_keys_aside, ssh_folder, updated_keys, write_keys
 from agent.errors import DeployError
-from agent.system.files import read_bounded
+from agent.system.files import in_words, read_bounded
 from agent.system.safe_open import UnsafePath
 
 _PROC = Path("/proc")
@@ -63,7 +63,7 @@ def revoke(name: str, *, leaves: bool) -> list[str]:
         try:
             step()
         except (DeployError, OSError) as error:
-            untaken.append(f"{what}: {error}")
+            untaken.append(f"{what}: {in_words(error) if isinstance(error, OSError) else error}")
     return untaken
 
 

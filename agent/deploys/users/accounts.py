@@ -3,7 +3,9 @@ them: useradd(8), usermod(8), groupadd(8), gpasswd(1), …"""
 
 from __future__ import annotations
 
+import errno
 import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from agent.deploys.telling import reason
 from agent.domain.digest import JSON
 from agent.errors import DeployError
-from agent.system.files import read_bounded
+from agent.system.files import explained, read_bounded
 from agent.system.process import run
 
 FIRST_ORDINARY_ID = 1000
@@ -133,7 +135,15 @@ class ShadowCommand:
             ) from None
         if not done.ok:
             said = f"not done after {_TIMEOUT_S:.0f} s" if done.timed_out else reason(done)
-            raise DeployError(f"{self.argv[0]}: {said}")
+            raise DeployError(f"{self.argv[0]}: {said.removeprefix(f'{self.argv[0]}: ')}{_why_closed(said)}")
+
+
+def _why_closed(said: str) -> str:
+    """The reason why a file that a program could not open is closed to root, with the way out; empty if nobody
+    knows."""
+    closed = re.search(r"cannot (?:open|lock|update) (/etc/\w+)", said)
+    found = explained(PermissionError(errno.EPERM, ""), Path(closed[1])).strerror if closed else ""
+    return f": {found}" if found else ""
 
 
 def lock(name: str) -> ShadowCommand:

@@ -20,6 +20,7 @@ from agent.deploys.edits import BlockEdit
 from agent.deploys.writing import put_file, put_folder, remove, set_attributes
 from agent.errors import DeployError
 from agent.system.descriptor import opened
+from agent.system.files import explained
 from agent.system.public_keys import KEY
 from agent.system.safe_open import UnsafePath, folder
 
@@ -205,7 +206,8 @@ def _as_owner(name: str, work: Callable[[LocalUser, int], None], *, home_needed:
                 work(user, home)
         except OSError as error:
             if home_needed or not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                raise DeployError(f"{user.home}/{_SSH}/{_KEYS}: {error.strerror or error}") from error
+                path = Path(user.home, _SSH, _KEYS)
+                raise DeployError(f"{path}: {explained(error, path).strerror or error}") from error
 
     as_user(user, done)
 

@@ -275,6 +275,19 @@ def test_keys_follow_no_link_out_of_a_home_and_wait_for_no_fifo(deploys: Deploys
     assert deploys.host.run("ls -A /root/trap").output == ""
 
 
+def test_an_immutable_file_is_named_with_the_way_out(deploys: Deploys) -> None:
+    deploys.converge("users", {"ida": {"sudo": True}})
+    changes = {
+        "/etc/passwd": ({"sudo": True, "comment": "Ida"}, "usermod: cannot open /etc/passwd: "),
+        "/etc/sudoers.d/hostwright-ida": ({}, ""),
+    }
+    for path, (wanted, program) in changes.items():
+        deploys.host.run(["chattr", "+i", path])
+        told = deploys.apply("users", {"ida": wanted})
+        deploys.host.run(["chattr", "-i", path])
+        assert told.failed == {"user:ida": f"{program}{path} is immutable; `chattr -i {path}`"}
+
+
 @pytest.mark.parametrize("closed", ["0100 .ssh", "0000 .ssh", "0500 .ssh", "0000 .ssh/authorized_keys"])
 def test_a_key_that_left_git_goes_also_where_its_owner_closed_the_folder(deploys: Deploys, closed: str) -> None:
     deploys.apply("users", {"gil": {"keys": [ANN]}})
