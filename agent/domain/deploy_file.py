@@ -50,6 +50,13 @@ def included(code: bytes) -> dict[str, int]:
     }
 
 
+def relative_import(code: bytes) -> int:
+    """The line of the first relative import, such as ``from .b import c``; 0 if there is none. A deploy file is run and
+    not imported, so it is no part of a package."""
+    nodes = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom))
+    return min((node.lineno for node in nodes if node.level), default=0)
+
+
 def _idle(node: ast.stmt, *, ran: bool) -> bool:
     if isinstance(node, ast.ClassDef):  # its body is run
         return all(_idle(each, ran=ran) for each in node.body)

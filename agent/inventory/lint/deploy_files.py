@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.domain.deploy_file import CALL_IT, imported, included, uncalled
+from agent.domain.deploy_file import CALL_IT, imported, included, relative_import, uncalled
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.domain.stand_in import stand_in
 from agent.domain.text import not_utf8
@@ -79,6 +79,9 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
             complaints.add(mentioned, (), f"{source} {found.what}", found.remedy)
             return
         compile(code, source, "exec", dont_inherit=True)
+        if runs and (relative := relative_import(code)):
+            problem = "a relative import, and a deploy file is no part of a package"
+            complaints.add(Position(source, relative, 1), (), problem, "write `import name` for a module beside it")
         own = (place for name in imported(code) for place in (name, f"{name}.py") if name)
         if runs and (functions := uncalled(code, ran=False)) and not any(tree.paths(place) for place in own):
             problem = f"{source} defines {', '.join(functions)} and calls nothing: nothing would be done"
