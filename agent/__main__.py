@@ -26,7 +26,7 @@ def main() -> None:
             nothing = open(os.devnull, mode)  # noqa: SIM115
             os.set_inheritable(nothing.fileno(), True)
             setattr(sys, name, nothing)
-    if sys.argv[1:] == ["daemon"]:
+    if sys.argv[1:] == ["daemon"] and os.geteuid() == 0:
         # Not by way of the command line and its libraries: this process runs for months, and has to stay small.
         from agent.daemon import serve
         from agent.host.paths import Paths

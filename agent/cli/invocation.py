@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from agent.cli.output import Output
 from agent.domain.duration import seconds
 from agent.errors import Exit, HostwrightError, UsageError, together
 from agent.host.paths import Paths
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 OUTPUT = "agent.output"
 CONFIG_REPO = "agent.config_repo"
@@ -56,6 +59,9 @@ class CliCommand(click.Command):
         output.envelope(command, int(reply.exit), reply.data, error, **reply.more)
         return int(reply.exit)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return _with_common_options(super().shell_complete(ctx, incomplete), ctx, incomplete)
+
 
 class CliGroup(click.Group):
     """Commands about one thing. Without a word behind it, a group with ``invoke_without_command`` runs its ``show``."""
@@ -63,7 +69,18 @@ class CliGroup(click.Group):
     command_class = CliCommand
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ["show"] * self.invoke_without_command)
+        shown = self.invoke_without_command and not ctx.resilient_parsing  # for completion nothing runs
+        return super().parse_args(ctx, args or ["show"] * shown)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return _with_common_options(super().shell_complete(ctx, incomplete), ctx, incomplete)
+
+
+def _with_common_options(found: list[CompletionItem], ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """``found``, and the common options, which may stand behind a command too."""
+    root, known = ctx.find_root(), {item.value for item in found}
+    common = click.Command.shell_complete(root.command, root, incomplete)
+    return [*found, *(item for item in common if item.value not in known)]
 
 
 def until(duration: str | None, now: int) -> int | None:

@@ -13,9 +13,10 @@ import click
 
 from agent import __version__
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.interrupts import Interrupted
 from agent.cli.invocation import CONFIG_REPO, OUTPUT
 from agent.cli.output import Output, bug
-from agent.cli.table import CommandTable
+from agent.cli.table import CommandTable, command_of
 from agent.errors import Exit, HostwrightError, SettingsError, UsageError, host_io_error
 from agent.problems import ProblemKind
 from agent.system.log import log_to_stderr
@@ -44,9 +45,10 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     """Run one command and return its exit code; the only place where exceptions become exit codes."""
     output = Output(as_json="--json" in arguments)
     log_to_stderr(logging.WARNING)
-    command = next((word for word in arguments if word in cli.commands), "hostwright")
+    command = command_of(arguments) or "hostwright"
     try:
-        code = int(invoke(args=list(arguments), prog_name="hostwright", standalone_mode=False) or 0)
+        with output.in_place_of_stdout():  # the help, and other text that click writes
+            code = int(invoke(args=list(arguments), prog_name="hostwright", standalone_mode=False) or 0)
         output.flush()
         return code
     except HostwrightError as error:
@@ -59,6 +61,7 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
         output.envelope(command, int(Exit.USAGE), None, UsageError(error.format_message()))
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
+        output.envelope(command, int(Exit.INTERRUPTED), None, Interrupted("interrupted"))
         return int(Exit.INTERRUPTED)
     except Exception as error:
         return output.failure(command, _as_told(error, command))

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import wrap
@@ -48,11 +48,18 @@ class _Told:
 
     _file: TextIO
     _forgiven: type[OSError]
+    _name: str
+    """The name of the stream for people."""
 
     def write(self, text: str) -> int:
         with self._forgiving():
             self._file.write(text)
         return len(text)
+
+    @property
+    def buffer(self) -> _Told:
+        """The stream for bytes. Raises AttributeError if there is none."""
+        return _Told(cast("TextIO", self._file.buffer), self._forgiven, self._name)
 
     def write_bytes(self, data: bytes) -> None:
         """Write ``data`` unchanged, after all text that was written before."""
@@ -76,6 +83,9 @@ class _Told:
         except self._forgiven:
             with open(os.devnull, "w") as nothing:
                 os.dup2(nothing.fileno(), self._file.fileno())
+        except OSError as error:
+            error.filename = error.filename or self._name
+            raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -113,8 +123,8 @@ class Output:
         self, as_json: bool = False, verbose: bool = False, *, out: TextIO | None = None, err: TextIO | None = None
     ) -> None:
         self.as_json, self.verbose = as_json, verbose
-        self._out = _Told(_stream(out or sys.stdout), BrokenPipeError)
-        self._err = _Told(_stream(err or sys.stderr), OSError)
+        self._out = _Told(_stream(out or sys.stdout), BrokenPipeError, "stdout")
+        self._err = _Told(_stream(err or sys.stderr), OSError, "stderr")
 
     @cached_property
     def _console(self) -> Console:
@@ -145,6 +155,12 @@ class Output:
         quoted."""
         if not self.as_json:
             self._out.write("".join(f"{fit(masked(line))}\n" for line in lines))
+
+    @contextmanager
+    def in_place_of_stdout(self) -> Iterator[None]:
+        """Let what others print inside go the way of data, for readers that leave."""
+        with redirect_stdout(cast("TextIO", self._out)):
+            yield
 
     def show_bytes(self, data: bytes) -> None:
         """Print data for programs, but not with ``--json``. Nothing is escaped or masked."""

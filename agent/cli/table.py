@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import islice
@@ -49,8 +50,17 @@ SETUP = "setup"
 
 HIDDEN = (SETUP, "internal")
 
-EVERYWHERE = {"--json": False, "-v": False, "--verbose": False, "--repo": True, "--inventory": True}
+EVERYWHERE = {
+    "--json": False,
+    "-v": False,
+    "--verbose": False,
+    "--version": False,
+    "--repo": True,
+    "--inventory": True,
+}
 """The common options, which every command takes. True: it takes a value."""
+
+_VERBOSE = re.compile("-v+")
 
 
 def load_command(name: str) -> click.Command:
@@ -74,28 +84,39 @@ class CommandTable(click.Group):
         return name, load_command(name) if name is not None else None, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        command = next((word for word in args if word in self.commands), None)
-        return super().parse_args(ctx, args if command == SETUP else _to_the_front(args))
+        if command_of(args) == SETUP:
+            return super().parse_args(ctx, args)
+        common, rest = _apart(args)
+        if common and EVERYWHERE.get(last := common[-1]) and not ctx.resilient_parsing:
+            raise click.BadOptionUsage(last, f"Option '{last}' requires an argument.", ctx)
+        return super().parse_args(ctx, [*common, *rest])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         for title, names in SECTIONS.items():
-            rows = [(name, self.commands[name].get_short_help_str(80)) for name in names]
+            rows = [(name, self.commands[name].help or "") for name in names]
             with formatter.section(title):
                 formatter.write_dl(rows)
 
 
-def _to_the_front(arguments: Sequence[str]) -> list[str]:
-    """Put the common options first: ``plan --json`` becomes ``--json plan``."""
-    front: list[str] = []
+def command_of(arguments: Sequence[str]) -> str | None:
+    """The command that ``arguments`` name: the first word that is no option and no value of a common one. None if there
+    is none of this name."""
+    word = next((word for word in _apart(arguments)[1] if not word.startswith("-")), None)
+    return word if any(word in names for names in (*SECTIONS.values(), HIDDEN)) else None
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The common options with their values, and all other words."""
+    common: list[str] = []
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
         name, equals, _ = word.partition("=")
         if word == "--":
             rest += [word, *words]
-        elif name not in EVERYWHERE:
+        elif name not in EVERYWHERE and not _VERBOSE.fullmatch(word):
             rest.append(word)
         else:
-            front += [word, *(islice(words, 1) if EVERYWHERE[name] and not equals else ())]
-    return [*front, *rest]
+            common += [word, *(islice(words, 1) if EVERYWHERE.get(name) and not equals else ())]
+    return common, rest

@@ -81,11 +81,15 @@ def test_a_bug_ends_with_1_and_with_a_report_ready_to_send(capsys):
     assert "Traceback" in told
 
 
-def test_interrupting_is_130():
+def test_interrupting_is_130(capsys):
     def stop(**_):
         raise KeyboardInterrupt
 
     assert run(["plan"], stop) == 130
+    assert capsys.readouterr() == ("", "")
+    assert run(["plan", "--json"], stop) == 130
+    envelope = json.loads(capsys.readouterr().out)
+    assert (envelope["exit"], envelope["error"]["kind"]) == (130, "interrupted")
 
 
 @pytest.fixture
@@ -111,6 +115,19 @@ def test_schema_without_a_name_prints_all_of_them_by_name():
     assert json.loads(hostwright("--json", "schema").stdout)["data"] == told
 
 
+@pytest.mark.parametrize(
+    ("argument", "environment"), [("--help", {}), ("--version", {}), ("", {"_HOSTWRIGHT_COMPLETE": "zsh_source"})]
+)
+def test_help_and_completion_that_nobody_reads_are_no_failure(
+    unread: int, argument: str, environment: dict[str, str]
+) -> None:
+    argv = [sys.executable, "-I", "-m", "agent", *argument.split()]
+    done = subprocess.run(
+        argv, check=False, stdout=unread, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("gone", ["unread", "full"])
 def test_what_tells_of_work_does_not_break_it_off(unread: int, gone: str) -> None:
     with open(unread if gone == "unread" else "/dev/full", "w", closefd=gone == "full") as file:
@@ -133,7 +150,7 @@ def test_output_that_cannot_be_written_is_told():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(argv, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 3
-    assert "No space left on device" in done.stderr
+    assert "hostwright: stdout: No space left on device" in done.stderr
 
 
 def test_help_tells_the_exit_codes():
@@ -153,6 +170,36 @@ def test_the_options_of_every_command_may_stand_behind_it_too():
     before, behind = hostwright(*where, "check"), hostwright("check", *where)
     assert behind.returncode == 0
     assert json.loads(behind.stdout) == json.loads(before.stdout)
+
+
+def test_the_version_may_be_asked_for_behind_a_command_too():
+    assert hostwright("check", "--version").stdout == hostwright("--version").stdout
+
+
+def test_an_option_of_every_command_that_lacks_its_value_is_named(tmp_path):
+    done = hostwright("check", "--repo", cwd=tmp_path)
+    assert (done.returncode, "'--repo' requires an argument" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["check", "setup"])
+def test_an_inventory_may_be_called_like_a_command(name: str) -> None:
+    envelope = json.loads(hostwright("--inventory", name, "schema", "nope", "-vv", "--json").stdout)
+    assert (envelope["command"], "'nope'" in envelope["error"]["message"]) == ("schema", True)
+
+
+@pytest.mark.parametrize("options", [(), ("--verbose",)])
+def test_whoever_is_not_root_cannot_be_the_daemon(options: tuple[str, ...]) -> None:
+    program = (
+        "import os, sys, agent.__main__, agent.cli.main, agent.cli.commands.daemon\n"
+        "os.geteuid() or os.seteuid(65534)\n"  # what Python imports may be for root's eyes alone
+        "agent.__main__.main()"
+    )
+    argv = [sys.executable, "-c", program, "daemon", *options]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        ["hostwright: this command needs root", "  → run it with sudo"],
+    )
 
 
 def test_with_json_a_usage_error_is_in_the_envelope():

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from agent.cli.table import EVERYWHERE as COMMON
+
+EVERYWHERE = [option for option in COMMON if option.startswith("--")]
 HEAVY = ("cryptography", "git", "jinja2", "paramiko", "psutil", "pydantic", "pyinfra", "pyrage", "rich", "ssl", "yaml")
 
 
@@ -38,10 +41,30 @@ def test_who_asks_what_there_is_loads_no_command(question: str) -> None:
     assert [name for name in modules if name.startswith("agent.cli.commands") or name in HEAVY] == []
 
 
-def test_the_names_of_commands_are_completed_and_no_command_is_loaded() -> None:
-    wanted = {"_HOSTWRIGHT_COMPLETE": "bash_complete", "COMP_WORDS": "hostwright l", "COMP_CWORD": "1"}
+def completed(typed: str) -> list[str]:
+    """What a shell is offered for the last word of ``typed``, and a line with the names of all modules."""
+    words = {"COMP_WORDS": typed, "COMP_CWORD": f"{len(typed.split(' ')) - 1}"}
+    wanted = {"_HOSTWRIGHT_COMPLETE": "bash_complete", **words}
     program = "import sys; from agent.cli.main import run\ntry: run([])\nfinally: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=wanted)
-    *completed, modules = done.stdout.splitlines()
-    assert completed == ["plain,ledger", "plain,lock"]
+    return done.stdout.replace("plain,", "").splitlines()
+
+
+def test_the_names_of_commands_are_completed_and_no_command_is_loaded() -> None:
+    *offered, modules = completed("hostwright l")
+    assert offered == ["ledger", "lock"]
     assert "agent.cli.commands" not in modules
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("hostwright ledger ", ["restore", "show"]),
+        ("hostwright secret s", ["set"]),
+        ("hostwright check --j", ["--json"]),
+        ("hostwright secret set --", ["--file", "--help", *EVERYWHERE]),
+        ("hostwright identity --v", ["--verbose", "--version"]),
+    ],
+)
+def test_commands_below_another_and_the_options_of_every_command_are_completed(typed: str, offered: list[str]) -> None:
+    assert sorted(completed(typed)[:-1]) == sorted(offered)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from agent.cli.invocation import CliCommand
 from agent.daemon import serve
 from agent.host.paths import Paths
 
 
-@click.command()
-def daemon() -> int:
+@click.command(cls=CliCommand)
+def daemon(paths: Paths) -> int:
     """Watch the repository and this host, and start cycles. This is hostwright.service."""
-    return serve(Paths())
+    return serve(paths)
