@@ -351,6 +351,18 @@ def test_a_disk_that_refuses_is_no_bug(capsys):
     assert "bug" not in told
 
 
+def test_inventory_reads_what_ansible_reads_and_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "inventories/demo"
+    folder.mkdir(parents=True)
+    (folder / "hosts.yaml").write_text("all: {hosts: {a: {n: 1}}}\n")
+    for more in ("", "- hosts: nobody: ["):
+        assert run(["--repo", f"{tmp_path}", "inventory", "--host", "a"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"n": 1}
+        (folder / "site.yaml").write_text(more)
+
+
 def test_every_complaint_of_check_has_fields_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "inventories/demo"
     folder.mkdir(parents=True)

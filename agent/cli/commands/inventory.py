@@ -1,4 +1,4 @@
-"""inventory: hosts, groups and variables, as Ansible reads the same files."""
+"""inventory: hosts, groups and variables, as Ansible reads the same files. It reads no other file of the inventory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output, json_text
 from agent.errors import UsageError
 from agent.inventory.ansible.groups import ALL
-from agent.inventory.ansible.inventory import require_names
-from agent.inventory.load import load
+from agent.inventory.ansible.inventory import read_inventory, require_names
+from agent.inventory.complaint import Complaints
+from agent.inventory.source import open_source
 from agent.system.folder import FolderTree
 
 
@@ -24,7 +25,9 @@ def inventory(output: Output, repo: ConfigRepo, as_list: bool, host: str | None,
     """Show who is in an inventory."""
     if sum((as_list, host is not None, pattern is not None)) > 1:
         raise UsageError("--list, --host and --pattern exclude each other")
-    who = load(FolderTree(repo.root), repo.one_inventory()).inventory
+    complaints = Complaints()
+    who = read_inventory(open_source(FolderTree(repo.root), repo.one_inventory()), complaints)
+    complaints.raise_if_any()
     if as_list or host is not None:
         document = who.as_list() if host is None else who.as_host(host)
         output.show(*json_text(document, indent=4, sort_keys=True).split("\n"))
