@@ -193,7 +193,9 @@ class Environment:
                 **self._lookups,
                 **providers.functions(self.fleet.providers, complete=self.fleet_read),
             }
-            self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)
+            # As in Ansible, no variable takes the place of a magic name
+            own = {name: node for name, node in self.inventory.variables(host).items() if name not in magic}
+            self._values[host] = HostValues(own, magic, self._renderer, functions)
         return self._values[host]
 
     def _deploys(self, complaints: Complaints) -> tuple[HostDeploy, ...]:

@@ -287,6 +287,7 @@ def test_a_deploy_file_finds_the_hosts_variables_and_its_own_values_over_them(re
         "site.yaml",
         "- {hosts: web, deploys: [{name: nginx, deploy: deploys/nginx.py, with: {port: '{{ port + 1 }}', 1: x}}]}",
     )
+    repo.write("host_vars/web2.yaml", "hostvars: 1\ngroups: 2\n")  # the names are taken, as in Ansible
     (deploy,) = repo.load().deploys("web2")
     assert (deploy.kind, deploy.source, deploy.spec) == ("deploy", "deploys/nginx.py", None)
     given = {"owner": "ann", "port": 81, "url": "http://web2:80", "1": "x"}

@@ -69,6 +69,8 @@ class OtherManager(PackageManager):
         """True where this version is in ``there``, with or without the distribution's release number behind it. Version
         None: any will do, also a package that provides the name, or a group of which every package is there."""
         if version is not None:
+            if self.listing is _RPM:
+                version = version.rpartition(":")[2]  # the listing has no epochs
             return any(f"{each}-".startswith(f"{version}-") for each in there.get(name, ()))
         return name in there or self._query(self.provides, name).ok or self._has_group(there, name)
 

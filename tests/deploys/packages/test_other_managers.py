@@ -81,6 +81,8 @@ PINS = ["nginx=1.20.1", "tzdata=2023", "jq=1.6"]
 CASES = [
     ("dnf", WISHES, ["dnf install -y jq", "rpm --erase nginx"]),
     ("dnf", PINS, ["dnf install -y tzdata-2023", "dnf install -y jq-1.6"]),
+    ("dnf", ["bash=1:5.1.8-9.el9", "nginx=2:1.20.1"], []),
+    ("zypper", ["bash=1:5.1.9"], ["zypper --non-interactive install --oldpackage bash=1:5.1.9"]),
     ("apk", UNPINNED, ["apk update", "apk add jq", "apk del nginx"]),
     ("apk", ["nginx=1.24.0-r7", "tzdata=2023c-r1"], ["apk add tzdata=2023c-r1"]),
     ("pacman", UNPINNED, ["pacman --noconfirm -S jq", "pacman --noconfirm -R nginx"]),
