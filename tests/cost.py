@@ -38,12 +38,14 @@ class Cost:
         self._begun = time.monotonic()
         self._ends: list[float] = []
         """When each worker was done."""
+        self._is_last = False
+        """True in the last test of a worker, behind which all ends that files share."""
         self._own_s = 0.0
-        """What had been spent when the last thing ended that files do not share."""
+        """What had been spent when the last thing ended that files do not share; known in the last test."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-        before = _spent_s()
+        before, self._is_last = _spent_s(), nextitem is None
         found = yield
         spent = _spent_s()
         own = self._own_s if nextitem is None else spent
@@ -52,10 +54,11 @@ class Cost:
         return found
 
     def pytest_runtest_teardown(self) -> None:
-        self._own_s = _spent_s()
+        if self._is_last:
+            self._own_s = _spent_s()
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[object]) -> None:
-        if fixturedef.scope != "session":
+        if self._is_last and fixturedef.scope != "session":
             self._own_s = _spent_s()
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
