@@ -68,15 +68,22 @@ def _remembered(
     ended = (done is not None and done.status is Status.DONE) or not planned.possible
     if ended and planned.known:
         known = before.not_idempotent if before is not None and before.digest == deploy.digest else ()
-        wanted = (change.resource for change in planned.possible if change.resource not in late)
-        repeated = tuple(key for key in wanted if key in made or key in known or not _is_calm(key))
+        before_it = {change.resource: change.wanted for change in at_its_turn.changes} if at_its_turn else {}
+        again = [change for change in planned.possible if change.resource not in late]
+        repeated = tuple(
+            change.resource
+            for change in again
+            if not _is_calm(change.resource)
+            or change.resource in known
+            or (change.resource in made and change.wanted == before_it.get(change.resource, change.wanted))
+        )
         return AppliedDeploy(deploy.digest, resources, repeated, on_remove, partly=partly)
     return before
 
 
 def _is_calm(key: str) -> bool:
-    """True if no change of another resource can have changed this one: what differs and was not made in this cycle is
-    drift that somebody made meanwhile."""
+    """True if no change of another resource can have changed this one. If it differs and was not made in this cycle, or
+    differs in another way than before it was made, somebody changed it meanwhile: that is drift."""
     kind = kind_named(key.partition(":")[0])
     return kind is not None and kind.calm
 

@@ -30,6 +30,16 @@ def test_what_somebody_changed_while_its_deploy_repaired_something_else_is_drift
     assert confirm(both, after, other, {"motd": held})["motd"].not_idempotent == ("file:/etc/issue",)
 
 
+def test_what_somebody_changed_right_after_its_repair_is_drift_and_what_a_repair_does_not_change_is_held():
+    def found(diff):
+        return planned(change(cause=Cause.DRIFT, diff=diff))
+
+    done = Outcome(outcome(Status.DONE, result()).deploys, (found("-evil\n+motd\n"),))
+    assert confirm(state(), plan(found("-worse\n+motd\n")), done, {"motd": OLD})["motd"].not_idempotent == ()
+    held = confirm(state(), plan(found("-evil\n+motd\n")), done, {"motd": OLD})["motd"]
+    assert held.not_idempotent == ("file:/etc/motd",)
+
+
 def test_a_failed_deploy_keeps_its_old_memory_so_that_its_changes_keep_their_cause():
     assert confirm(state(), plan(planned(change())), outcome(Status.FAILED), {"motd": OLD}) == {"motd": OLD}
 
