@@ -1,4 +1,4 @@
-"""The document that a machine without a login boots with: the checks of its content, and its output."""
+"""The enrolment of a host that nobody logs in to: its user-data, checked before it is made, and shown."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 
 from agent.cli.desk import Desk
 from agent.cli.enrolment import Following
-from agent.cli.first_boot import FORMATS, FirstBoot, first_boot
 from agent.cli.invocation import Reply
 from agent.cli.output import Output
+from agent.cli.user_data import FORMATS, FirstBoot, first_boot
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
 from agent.errors import SettingsError, UsageError

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from agent.cli.first_boot import FOLDER, FORMATS, SERVICE
 from agent.cli.main import run
+from agent.cli.user_data import FOLDER, FORMATS, SERVICE
 from agent.domain.one_time_code import OneTimeCode
 from tests.gitserver import ConfigRepo, author
 

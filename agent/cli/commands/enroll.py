@@ -13,11 +13,11 @@ from agent.cli.admitting import admit_hosts
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, Draft, desk_of
 from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
-from agent.cli.first_boot import FORMATS, contains_agent
 from agent.cli.invocation import EXISTING_FILE, EXISTING_FOLDER, FILE, CliCommand, Reply
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended import boot_of, show_document
+from agent.cli.user_data import FORMATS, contains_agent
 from agent.domain.layout import HOST_GRAMMAR, HOST_NAME, INVENTORIES
 from agent.domain.text import printable
 from agent.domain.tree import Tree

@@ -82,7 +82,7 @@ def list_admitted(output: Output, repo: ConfigRepo) -> Reply:
 def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> Reply:
     """End at a desk the admission of a host. Its identity and its report go, the machine is left as it is."""
     from agent.cli.desk import Draft, desk_of
-    from agent.cli.leaving import take_out
+    from agent.cli.retirement import take_out
     from agent.errors import UsageError
 
     desk = desk_of(repo)

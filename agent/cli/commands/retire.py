@@ -10,9 +10,9 @@ import click
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, Draft, desk_of
 from agent.cli.invocation import CliCommand, Reply
-from agent.cli.leaving import take_out
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, login_of
+from agent.cli.retirement import take_out
 from agent.errors import Exit, SettingsError, UsageError
 from agent.inventory.hosts_file import without_host
 from agent.inventory.lock import LOCK_FILE, lock_text

@@ -1,5 +1,5 @@
-"""The first boot of a machine without a login: the files and the unit with which it bootstraps itself, written as the
-documents that clouds and installers take.
+"""User-data: the files and the unit with which a machine that nobody logs in to bootstraps itself at its first boot,
+written as the documents that clouds and installers take.
 
 The unit runs a script at each boot until bootstrap.sh has installed the agent; then the script removes both. Values of
 the host are in files that no shell reads as commands; the unit is the same text for all hosts.

@@ -1,5 +1,4 @@
-"""A host taken out of its fleet, at a desk: its report and requests go from the status branch, its files from the
-clone."""
+"""The retirement of a host, at a desk: its report and requests go from the status branch, its files from the clone."""
 
 from __future__ import annotations
 
