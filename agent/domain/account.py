@@ -221,6 +221,13 @@ class Account:
         """True if a failure tells something about the host's own state, and not only about a server."""
         return any(failure.exit not in _HARMLESS for failure in self.failures)
 
+    def why_failed(self, deploy: str) -> str | None:
+        """The reason why this deploy failed in this cycle, when it was applied or planned; None if it did not."""
+        told = [outcome.error for outcome in self.outcome.failed if outcome.deploy == deploy]
+        plans = self.plan.deploys if self.plan is not None else ()
+        told += [planned.error for planned in plans if planned.deploy == deploy and planned.error is not None]
+        return next(iter(told), None)
+
     def repeats(self, change: Change) -> bool:
         """True if ``change`` is one of an operation that is not idempotent: wanted again right after it was applied."""
         applied = self.applied.get(change.deploy)

@@ -157,7 +157,7 @@ def attempts_after(
         if _waits(account, deploy.name):
             keep(deploy.name, deploy.digest, None, well=False)
         else:
-            why = why_failed(account, deploy.name)
+            why = account.why_failed(deploy.name)
             keep(deploy.name, deploy.digest, why, well=_healed(account, deploy.name))
     there = {deploy.name for deploy in state.deploys}
     for name, applied in account.applied.items():
@@ -171,14 +171,6 @@ def _failed_again(before: Attempt | None, digest: str, why: str, now: int) -> At
     failures = 1 + (before.failures if before else 0)
     delay = min(FIRST_BACKOFF_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
     return Attempt(digest, failures, now + delay, why.partition("\n")[0][:ERROR_KEPT])
-
-
-def why_failed(account: Account, deploy: str) -> str | None:
-    """The reason why this deploy failed in this cycle, when it was applied or planned; None if it did not."""
-    told = [outcome.error for outcome in account.outcome.failed if outcome.deploy == deploy]
-    plans = account.plan.deploys if account.plan is not None else ()
-    told += [planned.error for planned in plans if planned.deploy == deploy and planned.error is not None]
-    return next(iter(told), None)
 
 
 def _waits(account: Account, deploy: str) -> bool:

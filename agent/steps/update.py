@@ -17,7 +17,6 @@ from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
 from agent.errors import Exit, HealthError, HostwrightError, SourceError
 from agent.problems import ProblemKind
-from agent.steps.remember import why_failed
 
 FIRST_BACKOFF_S = 5 * 60
 LONGEST_BACKOFF_S = 6 * 3600
@@ -103,7 +102,7 @@ def troubles(account: Account) -> frozenset[str]:
     held = account.permitted.deploy_holds if account.permitted is not None else {}
     failing = {name for name, hold in held.items() if hold.kind is HoldKind.BACKOFF}
     deploys = account.state.deploys if account.state is not None else ()
-    failing |= {deploy.name for deploy in deploys if why_failed(account, deploy.name) is not None}
+    failing |= {deploy.name for deploy in deploys if account.why_failed(deploy.name) is not None}
     found = {ProblemKind.DEPLOY_FAILED if kind is ProblemKind.BACKOFF else kind for kind in kinds}
     complaints = account.health.complaints if account.health is not None else ()
     return frozenset(
