@@ -31,7 +31,7 @@ from agent.steps.reach import MadeChanges
 @dataclass(frozen=True, slots=True)
 class CyclePhase:
     """A phase: a function that a cycle calls. ``gives``: the type of the value that it returns. ``steps``: the modules
-    of ``agent.steps`` that it calls. ``does``: what it does, in words."""
+    of ``agent.steps`` that do its work, also where one of them calls the other. ``does``: what it does, in words."""
 
     name: str
     gives: str
@@ -40,21 +40,33 @@ class CyclePhase:
 
 
 PHASES = (
-    CyclePhase("select_target", "Selection", ("fetch", "verify", "resolve", "choose"), "finds the state to make true"),
+    CyclePhase(
+        "select_target",
+        "Selection",
+        ("fetch", "verify", "signatures", "meant", "freeze", "resolve", "choose"),
+        "finds the state to make true",
+    ),
     CyclePhase(
         "plan_changes", "Planned", ("plan", "deny", "permit"), "says what would change, and what of that may be"
     ),
-    CyclePhase("begin_change", "Trial", ("trial",), "reports an intended change, and notes how the host is before it"),
-    CyclePhase("apply_changes", "Outcome", ("apply",), "carries out what may happen, after journal and ledger"),
+    CyclePhase(
+        "begin_change", "Trial", ("report", "trial"), "reports an intended change, and notes how the host is before it"
+    ),
+    CyclePhase(
+        "apply_changes", "Outcome", ("apply", "record"), "carries out what may happen, after journal and ledger"
+    ),
     CyclePhase(
         "confirm_changes",
         "Converged",
-        ("plan", "apply", "confirm", "record"),
+        ("plan", "reach", "permit", "apply", "confirm", "record"),
         "plans again, applies what the changes set off, and plans then once more",
     ),
     CyclePhase("judge_trial", "TrialVerdict", ("probe", "trial"), "says whether the host is well with it"),
     CyclePhase(
-        "remove_unwanted", "Pruned", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
+        "remove_unwanted",
+        "Pruned",
+        ("plan_removals", "deny", "trial", "revoke", "prune", "remove"),
+        "removes what has left Git, on the same trial",
     ),
     CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
     CyclePhase("plan_ending", "Ending", ("update",), "decides whether the host reboots or the agent is switched"),

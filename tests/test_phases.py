@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from agent import converge, cycle, ending, judge_trial, remove_unwanted, select_target
+from agent import converge, cycle, ending, judge_trial, remove_unwanted, select_target, steps
 from agent.phases import PHASES, TRIAL, CyclePhase
 
 ORDER = [phase.name for phase in PHASES]
@@ -37,6 +38,15 @@ def test_a_cycle_goes_through_all_phases_in_their_order() -> None:
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
 def test_each_phase_gives_what_is_said_of_it(phase: CyclePhase) -> None:
     assert phase.gives in inspect.signature(_function(phase)).return_annotation
+
+
+BEHIND_THE_PHASES = {"derive_events", "evidence", "members", "publish", "remember", "report", "webhook_service"}
+"""Steps that ``_end`` of the cycle calls, itself or by another step."""
+
+
+def test_each_step_has_its_phase_or_comes_behind_the_phases() -> None:
+    modules = {path.stem for path in Path(inspect.getfile(steps)).parent.glob("[a-z]*.py")}
+    assert {step for phase in PHASES for step in phase.steps} | BEHIND_THE_PHASES == modules
 
 
 def test_each_state_of_a_trial_leads_on_or_ends() -> None:
