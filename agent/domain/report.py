@@ -113,7 +113,7 @@ class Commits(_Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digests(_Part):
-    """Desired-state digests: last applied, last found healthy, and those that are not aimed at again."""
+    """Desired-state digests: last applied, last found to do no harm, and those that are not aimed at again."""
 
     aimed: Digest | None = None
     applied: Digest | None = None

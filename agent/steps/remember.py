@@ -120,10 +120,15 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         applied = dataclasses.replace(applied, deploys=deploys)
     if state is None or not account.whole:
         return dataclasses.replace(applied, adopted=_update_soak(applied.adopted, well=False, now=now))
-    well = not (account.stuck or account.unsettled) and (account.health is None or account.health.healthy)
-    well = well and not any(failure.exit is Exit.DEPLOY for failure in account.lasting)
+    sound = not (account.stuck or account.unsettled)
+    sound = sound and not any(failure.exit is Exit.DEPLOY for failure in account.lasting)
+    well = sound and (account.health is None or account.health.healthy)
+    # What failed before a change counts neither against it nor against going back to it. A host with a unit that never
+    # starts would otherwise go back behind all changes since that unit failed.
+    confirmed = account.trial is not None and account.rollback is None and account.health is not None
+    good = well or (sound and confirmed)
     # Removals are on the trial of their commit: until they may go, the last good state is an older commit.
-    good = well and not (account.pruned is not None and account.pruned.waits and account.pruned.leaving.due)
+    good = good and not (account.pruned is not None and account.pruned.waits and account.pruned.leaving.due)
     adopted = applied.adopted
     if not adopted or adopted[-1].sha != state.commit:
         adopted = (*_end(adopted, now), AdoptedCommit(state.commit, now))

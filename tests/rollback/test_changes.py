@@ -11,6 +11,7 @@ from agent.domain.host_phase import HostPhase, host_phase
 from agent.domain.memory import Suspension
 from agent.domain.trial import FIRST_DOUBT_S
 from agent.errors import Consequence
+from agent.system import systemd
 from tests.rollback.mortal import FAILS, Dead, Host, problems
 
 
@@ -98,6 +99,18 @@ def test_a_check_that_failed_before_does_not_count(good: Host) -> None:
     account = good.cycle()
     assert good.files()["web"] == "good", "repaired"
     assert account.trial is None, "a repair is no change on trial"
+
+
+def test_a_unit_that_failed_before_keeps_no_change_from_becoming_the_one_to_go_back_to(
+    good: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "failed_units", lambda: ("theirs.service",))
+    for word in ("better", "best"):
+        good.commit(word, check=word)
+        assert int(good.cycle().exit) == 8
+    good.commit("bad")
+    good.cycle()
+    assert good.files() == {"web": "best"}
 
 
 def test_a_deploy_that_fails_on_a_new_state_is_harm_and_what_is_half_done_is_taken_back(good: Host) -> None:

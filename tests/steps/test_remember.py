@@ -86,7 +86,7 @@ def test_a_state_that_was_not_reached_as_a_whole_is_not_the_applied_one():
     assert applied_after(Applied(), partly, 100).commit is None
 
 
-def test_an_unhealthy_state_is_applied_and_not_good():
+def test_an_unhealthy_state_that_was_not_on_trial_is_applied_and_not_good():
     after = applied_after(Applied(), whole(health=health("x has failed")), 100)
     assert (after.digest, after.good) == (state().digest, None)
 
