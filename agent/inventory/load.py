@@ -152,7 +152,7 @@ def _stray(source: Source, name: str) -> tuple[str, str] | None:
     meant = FOLDERS if folder else (*FILES, *PEOPLE)
     if not folder and name.rpartition(".")[0] == "inventory":
         return "nobody reads this", f"call it hosts{name.removeprefix('inventory')}"
-    if not folder and (same := f"{name.partition('.')[0]}.yaml") in FILES and name.endswith((".json", ".toml")):
+    if not folder and (same := f"{name.rpartition('.')[0]}.yaml") in FILES and name.endswith((".json", ".toml")):
         return "nobody reads this", f"write it in YAML, and call it {same}"
     if near := nearest(name.lower(), meant):
         return "nobody reads this", near

@@ -294,17 +294,6 @@ def test_a_deploy_file_finds_the_hosts_variables_and_its_own_values_over_them(re
     assert deploy.data == {"inventory_hostname": "web2", "group_names": ["web"], **given}
 
 
-def test_a_deploy_file_that_only_defines_functions_is_a_complaint_unless_what_it_imports_may_act(repo: Repo) -> None:
-    functions = "def install():\n    print('x')\n\nif __name__ == '__main__':\n    install()\n"
-    repo.write("/deploys/idle.py", f"import os\n{functions}")
-    repo.write("/deploys/other.py", f"from deploys import idle\n{functions}")
-    repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/idle.py}]}")
-    with pytest.raises(InventoryError, match=r"site.yaml:1:.*deploys/idle.py defines install and calls nothing"):
-        checked(repo.load())
-    repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/other.py}]}")
-    checked(repo.load())
-
-
 def test_a_later_deploy_file_replaces_the_earlier(repo: Repo) -> None:
     repo.write("/deploys/a.py", "")
     repo.write("/deploys/b.py", "")

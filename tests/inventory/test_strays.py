@@ -57,7 +57,15 @@ def test_a_file_in_a_folder_of_variables_that_does_not_count_is_told(repo: Repo)
 
 
 def test_what_people_put_beside_their_files_is_left_alone(repo: Repo) -> None:
-    for file in ("README.md", ".gitkeep", "group_vars/README", "group_vars/.gitignore", "files/app.conf", "admins"):
+    for file in (
+        "README.md",
+        ".gitkeep",
+        "group_vars/README",
+        "group_vars/.gitignore",
+        "files/app.conf",
+        "admins",
+        "site.schema.json",
+    ):
         repo.write(file, "")
     assert checked(repo.load()) == ()
 

@@ -173,6 +173,7 @@ def test_data_that_no_rule_gets_is_a_complaint(repo: ConfigRepo, capsys: pytest.
         ("policies", "policies: a folder is expected here; write policies/<name>.rego"),
         ("policies/a.rego.bak", "policies/a.rego.bak: nobody reads this; call it policies/a.rego"),
         ("policies/a.rego/b", "policies/a.rego/b: nobody reads this; call it policies/a.rego"),
+        ("policies/a.rego.txt", "policies/a.rego.txt: nobody reads this; call it policies/a.rego"),
     ],
 )
 def test_a_rule_that_nobody_reads_is_a_complaint(
@@ -182,6 +183,22 @@ def test_a_rule_that_nobody_reads_is_a_complaint(
     code, said = check(repo, capsys)
     assert code == 6
     assert complaint in said
+
+
+@pytest.mark.parametrize("name", [".a.rego.swp", ".regal.yaml", ".regolint", "README.rego.md"])
+def test_files_for_people_and_editors_may_lie_beside_rules(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    repo.commit("A file", {f"policies/{name}": "x"})
+    code, said = check(repo, capsys, a='package main\ndeny contains "x" if false')
+    assert (code, "nobody reads" in said) == (0, False), said
+
+
+def test_a_copy_beside_its_rule_is_to_be_removed(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit("A copy", {"policies/a.rego.bak": "x"})
+    code, said = check(repo, capsys, a='package main\ndeny contains "x" if false')
+    assert code == 6
+    assert "policies/a.rego.bak: nobody reads this copy; remove it" in said
 
 
 def test_a_rule_that_is_a_link_is_named_as_that(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from agent.inventory.fleet import FLEET_FILE
 from agent.inventory.lint.check_alone import complain_of_clear_sops_files, complain_of_people, hints, says_nothing
 from agent.inventory.load import read
 from agent.inventory.site import SITE_FILE
-from agent.inventory.source import Source, open_source
+from agent.inventory.source import COPY, Source, is_expected_beside, open_source
 from agent.policies import NO_INTERPRETER, Policies, policies_of
 from agent.remotes import repositories_of_administrator
 from agent.steps.deny import policy_input
@@ -164,14 +164,18 @@ def _sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
 
 
 def _complain_of_strays(tree: Tree, complaints: Complaints) -> None:
-    """Complain of files that look like rules and that nobody reads, so that nothing is judged by them."""
+    """Complain of files that look like rules and that nobody reads, so that nothing is judged by them. Files for people
+    and hidden ones, such as those of editors, are left alone."""
     for path in tree.paths(policy.FOLDER):
         entry = tree.entry(path)
         if path == policy.FOLDER:
             complaints.add(Position(path), (), "a folder is expected here", f"write {policy.FOLDER}/<name>{_RULES}")
+        elif is_expected_beside(path.rpartition("/")[2]) and not path.endswith(f"{_RULES}.txt"):
+            continue
         elif _RULES in path.lower() and not path.endswith(_RULES):
-            name = path[: path.lower().index(_RULES)]
-            complaints.add(Position(path), (), "nobody reads this", f"call it {name}{_RULES}")
+            meant = f"{path[: path.lower().index(_RULES)]}{_RULES}"
+            said = COPY if tree.entry(meant) is not None else ("nobody reads this", f"call it {meant}")
+            complaints.add(Position(path), (), *said)
         elif path.endswith(_RULES) and entry is not None and entry.link:
             complaints.add(Position(path), (), "a symbolic link, which is not followed", "put the file there")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.deploys.dotfiles.contents import IGNORE
 from agent.domain.fault import Fault
@@ -35,10 +35,12 @@ _OF_CHEZMOI = _Sign(
     f"say `layout: chezmoi`, or {IGNORE}",
 )
 _OF_STOW = _Sign(
-    r"\.stowrc|(.*/)?\.stow-(local|global)-ignore|([^./][^/]*/)*dot-[^/]+(/.*)?",
+    r"\.stowrc|(.*/)?\.stow-(local|global)-ignore|dot-[^/]+(/.*)?",
     "GNU Stow",
     f"say `layout: stow` (and `dot_prefix: true` for names with `dot-`), or {IGNORE}",
 )
+_IN_PACKAGES = replace(_OF_STOW, pattern=r"([^./][^/]*/)+dot-[^/]+(/.*)?")
+"""A sign only of a set without dotfiles of its own: beside these, ``bin/dot-sync`` is a program of that name."""
 _OF_OTHERS = (
     _Sign(r".*##.*", "yadm (alternates are chosen by `##`)"),
     _Sign(r"(install|dotbot)\.conf\.(ya?ml|json)|install\.conf", "dotbot (the links of its file are not made)"),
@@ -71,21 +73,21 @@ def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[Fault]:
     """The faults of the set ``name`` with files at these paths: signs of another layout than ``layout``."""
     known = sorted(paths)
     found = False
-    for sign in _SIGNS[layout]:
+    own = any(_OF_A_HOME.fullmatch(path) for path in known)
+    more = (_IN_PACKAGES,) if layout == "plain" and not own else ()
+    for sign in (*_SIGNS[layout], *more):
         pattern = re.compile(sign.pattern)
         if first := next((path for path in known if pattern.fullmatch(path)), None):
             found = True
             problem = f"{name}/{first} is of a layout that is not `{layout}`: it looks like {sign.tool}"
             yield Fault(problem, sign.remedy)
-    if layout == "plain" and not found:
+    if layout == "plain" and not found and not own:
         yield from _packages(name, known)
 
 
 def _packages(name: str, paths: list[str]) -> Iterator[Fault]:
-    """The fault of a set that has dotfiles in several folders and none beside these: GNU Stow calls such folders
+    """The fault of a set that has dotfiles in several folders, and none beside these: GNU Stow calls such folders
     packages."""
-    if any(_OF_A_HOME.fullmatch(path) for path in paths):
-        return
     matches = (_PACKAGED.fullmatch(path) for path in paths if not _NOT_A_DOTFILE.fullmatch(path))
     packages = list(dict.fromkeys(found["package"] for found in matches if found))
     if len(packages) > 1:

@@ -59,8 +59,10 @@ def _plain(field: str, model: type[BaseModel]) -> BeforeValidator:
     return BeforeValidator(plain, json_schema_input_type=model | str)
 
 
-_ANY_LINES = ("a", "Z", "0", "☃", "# ☃", "\t☃")
-"""Lines that have nothing in common: what is found in each of them is found in every line that says something."""
+_ANY_LINES = ("a", "Z", "0", "☃", "# ☃", "\t☃", f"{''.join(map(chr, range(33, 127)))} " * 9)
+"""Lines that have nothing in common, the last a long one of all signs: what is found in each of them is found in every
+line that says something, unless it names exceptions (``_EXCEPT``)."""
+_EXCEPT = re.compile(r"\(\?<?!")
 
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), Quoted]
 Capability = Annotated[str, AfterValidator(_capability)]
@@ -90,9 +92,9 @@ class LineEntry(Written):
     @classmethod
     def _expression(cls, match: str | None) -> str | None:
         found = compiled(match or "", "not a regular expression").search
-        if match is not None and all(map(found, _ANY_LINES)):
-            remedy = "write what only the line that is meant has: ^PermitRootLogin"
-            raise Mistake(f"{match!r} is found in every line, so all lines would go but one", remedy)
+        if match is not None and not _EXCEPT.search(match) and all(map(found, _ANY_LINES)):
+            remedy = "write what only the line that is meant has: ^PermitRootLogin; for a whole file, write its content"
+            raise Mistake(f"{match!r} is found in every line, so all other lines would go", remedy)
         return match
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from agent.domain.deploy_file import CALL_IT, imported, included, relative_impor
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.domain.stand_in import stand_in
 from agent.domain.text import not_utf8
-from agent.domain.tree import Tree
+from agent.domain.tree import Tree, followed
 from agent.inventory.complaint import Complaints
 from agent.inventory.site import Play
 from agent.system.document import Position
@@ -59,8 +59,9 @@ def _own_modules(tree: Tree, source: str, complaints: Complaints) -> frozenset[s
         above = (_folder(source), "")
         places = {f"{folder}{name}{end}" for folder in above for name in names for end in _MODULE}
         for path, line in files.items():
-            either = {place for folder in above if tree.entry(place := f"{folder}{path}") is not None}
-            if not either and not path.startswith("/") and ".." not in path:
+            led = {folder: followed(tree, f"{folder}{path}") for folder in above}  # by links and `./`
+            either = {place for place in led.values() if place is not None and tree.entry(place) is not None}
+            if not either and None not in led.values() and not path.startswith("/") and ".." not in path:
                 problem = f"there is no file {path} in the config repo, which this includes"
                 complaints.add(Position(file, line, 1), (), problem, "write its path from the top of the config repo")
             places |= either
@@ -82,7 +83,8 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
         if runs and (relative := relative_import(code)):
             problem = "a relative import, and a deploy file is no part of a package"
             complaints.add(Position(source, relative, 1), (), problem, "write `import name` for a module beside it")
-        own = (place for name in imported(code) for place in (name, f"{name}.py") if name)
+        above = ("", _folder(source))
+        own = (f"{folder}{name}{end}" for folder in above for name in imported(code) for end in ("", ".py") if name)
         if runs and (functions := uncalled(code, ran=False)) and not any(tree.paths(place) for place in own):
             problem = f"{source} defines {', '.join(functions)} and calls nothing: nothing would be done"
             complaints.add(mentioned, (), problem, CALL_IT)

@@ -71,6 +71,8 @@ def test_files_as_they_lie_in_a_home_are_no_other_layout(tmp_path: Path) -> None
         ".config/home-manager/home.nix",
         ".vim/vimrc",
         ".git-template/refs/heads/x",
+        "bin/dot-sync",
+        "src/dot-product/main.c",
     ],
 )
 def test_a_name_that_only_resembles_another_layout_is_a_name(tmp_path: Path, path: str) -> None:

@@ -161,6 +161,11 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
     assert merged.entries["/hosts"].backup
 
 
+@pytest.mark.parametrize("match", ["^(?!nameserver)", "(?<!#)$", "^[^;]*$", "^.{0,80}$"])
+def test_an_expression_with_exceptions_is_not_found_in_every_line(match: str) -> None:
+    FilesSpec.model_validate({"/p": {"lines": {"a": {"match": match, "absent": True}}}})
+
+
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
