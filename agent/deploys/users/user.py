@@ -152,7 +152,7 @@ def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
     kept = image is not None or before.get("keys") is None
     if kept and now.image == image and all(now.state.get(field) == before.get(field) for field in _MODES):
         return
-    if left and now.state.get("keys") != left.get("keys"):
+    if left and left.get("keys") not in (now.state.get("keys"), _whole(now)):
         ssh_folder.write_keys(name, (), exclusive=False)
         now = User().look(name)
         if now is None or (now.image or b"") != (image or b""):
@@ -161,3 +161,8 @@ def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
         raise DeployError(f"{name}: what was in authorized_keys was not kept; it is left as it is")
     modes = [cast("int | None", before[field]) for field in _MODES]
     ssh_folder.put_back(name, image, *modes)
+
+
+def _whole(seen: Seen) -> str | None:
+    """The sha256 of all lines of authorized_keys. An earlier version noted that as ``keys``."""
+    return hashlib.sha256(seen.image).hexdigest() if seen.image is not None else None

@@ -154,6 +154,20 @@ def test_keys_that_exclusive_keys_took_the_place_of_are_given_back_after_a_relea
     assert deploys.host.read("/home/eli/.ssh/authorized_keys") == f"restrict {KEY}\n"
 
 
+def test_keys_are_given_back_where_an_earlier_version_noted_all_lines_that_it_left(
+    deploys: Deploys, kinds: Kinds
+) -> None:
+    deploys.host.run("useradd -m ivo; install -d -o ivo -g ivo -m 700 /home/ivo/.ssh")
+    deploys.host.run(f"cd /home/ivo/.ssh; echo 'restrict {KEY}' > authorized_keys; chown ivo: authorized_keys")
+    kinds.remember("user:ivo")
+    deploys.converge("users", {"ivo": {"keys": [KEY], "exclusive_keys": True}})
+    kinds.settle("user:ivo")
+    whole = deploys.host.run("sha256sum < /home/ivo/.ssh/authorized_keys").output.split()[0]
+    kinds._left["user:ivo"]["state"]["keys"] = whole
+    assert kinds.restore("user:ivo") == ""
+    assert deploys.host.read("/home/ivo/.ssh/authorized_keys") == f"restrict {KEY}\n"
+
+
 def test_where_the_agent_made_the_file_of_keys_it_goes_also_after_a_release(deploys: Deploys, kinds: Kinds) -> None:
     deploys.host.run("useradd -m max")
     kinds.remember("user:max")
