@@ -45,8 +45,9 @@ HOSTS = {
     f"{INVENTORY}/fleet.yaml": "schedule: {settle: 4s}\n",
 }
 
-FAILS = "    - {name: after, deploy: command, with: {try: {run: [sh, -c, '%s', sh]}}}\n"
-"""A play whose command fails."""
+FAILS = "    - {name: after, deploy: command, with: {try: {run: [sh, -c, '%s', sh], creates: /never}}}\n"
+"""A play whose command fails. With ``creates`` the agent notes nowhere that it ended well: it would do so in the real
+/var/lib, for an engine child knows only the paths of a real host."""
 
 
 class Dead(BaseException):
