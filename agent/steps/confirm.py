@@ -29,10 +29,11 @@ def confirm(
     remembered: dict[str, AppliedDeploy] = {}
     found = {planned.deploy: planned for planned in outcome.found}
     done = {ended.deploy: ended for ended in outcome.deploys}
+    alone = all(_is_calm(result.resource) for result in outcome.changed)
     for planned in after.deploys:
         deploy = state.deploy(planned.deploy)
         before = applied.get(deploy.name)
-        entry = _remembered(deploy, planned, done.get(deploy.name), before, found.get(deploy.name))
+        entry = _remembered(deploy, planned, done.get(deploy.name), before, found.get(deploy.name), alone=alone)
         plans = [each for each in (found.get(deploy.name), planned) if each is not None]
         entry = _owning(entry, deploy, plans, before)
         if entry is not None and entry is not before:
@@ -50,11 +51,14 @@ def _remembered(
     done: DeployOutcome | None,
     before: AppliedDeploy | None,
     at_its_turn: DeployPlan | None,
+    *,
+    alone: bool,
 ) -> AppliedDeploy | None:
     """The memory of one deploy after this cycle: a new one if it is in sync or ended well, else ``before``.
 
     ``planned``: its plan after all deploys. ``at_its_turn``: its plan just before it was applied; None if it had no
-    turn. ``done``: the end of that turn."""
+    turn. ``done``: the end of that turn. ``alone``: True if nothing ran in this cycle that may change other resources:
+    a unit that writes its own file when it is restarted would be restarted in each cycle."""
     # Their secret came after the deploy's turn: what is wanted with it now was not tried.
     late = _waiting(at_its_turn) & {change.resource for change in planned.possible} if at_its_turn else set()
     waiting = _waiting(planned) | late
@@ -75,15 +79,18 @@ def _remembered(
             for change in again
             if not _is_calm(change.resource)
             or change.resource in known
-            or (change.resource in made and change.wanted == before_it.get(change.resource, change.wanted))
+            or (
+                change.resource in made
+                and not (alone and change.wanted != before_it.get(change.resource, change.wanted))
+            )
         )
         return AppliedDeploy(deploy.digest, resources, repeated, on_remove, partly=partly)
     return before
 
 
 def _is_calm(key: str) -> bool:
-    """True if no change of another resource can have changed this one. If it differs and was not made in this cycle, or
-    differs in another way than before it was made, somebody changed it meanwhile: that is drift."""
+    """True if no change of another resource of such a kind can have changed this one. If it differs and was not made in
+    this cycle, or differs in another way than before it was made, somebody changed it meanwhile: that is drift."""
     kind = kind_named(key.partition(":")[0])
     return kind is not None and kind.calm
 

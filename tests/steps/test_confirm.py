@@ -40,6 +40,19 @@ def test_what_somebody_changed_right_after_its_repair_is_drift_and_what_a_repair
     assert held.not_idempotent == ("file:/etc/motd",)
 
 
+def test_what_differs_right_after_its_repair_is_held_where_a_unit_ran_that_may_have_written_it():
+    made, found, after = result(), planned(change(diff="-1\n+motd\n")), planned(change(diff="-2\n+motd\n"))
+    for kind, held in (
+        ("unit:app.service", True),
+        ("command:app", True),
+        ("op:app#1", True),
+        ("file:/etc/issue", False),
+    ):
+        ran = outcome(Status.DONE, result(resource=kind), deploy="app").deploys
+        both = Outcome((*outcome(Status.DONE, made).deploys, *ran), (found,))
+        assert bool(confirm(state(), plan(after), both, {"motd": OLD})["motd"].not_idempotent) is held
+
+
 def test_a_failed_deploy_keeps_its_old_memory_so_that_its_changes_keep_their_cause():
     assert confirm(state(), plan(planned(change())), outcome(Status.FAILED), {"motd": OLD}) == {"motd": OLD}
 
