@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
@@ -58,12 +58,17 @@ def descriptions(model: type[BaseModel]) -> Mapping[str, str]:
 
 
 def _texts_below_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    (found,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(found, ast.ClassDef)
-    for field, text in pairwise(found.body):
+    for field, text in pairwise(_classes(model.__module__)[model.__name__].body):
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
                 yield name, " ".join(said.split())
+
+
+@cache
+def _classes(module: str) -> Mapping[str, ast.ClassDef]:
+    """The classes in the source of a loaded module, by name."""
+    source = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in ast.walk(source) if isinstance(node, ast.ClassDef)}
 
 
 def checked(is_good: Callable[[str], object], what: str, remedy: str) -> AfterValidator:
