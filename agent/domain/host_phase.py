@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from agent.domain.account import Account
 from agent.domain.plan import Cause
+
+if TYPE_CHECKING:  # who reads reports needs the words alone
+    from agent.domain.account import Account
 
 
 class HostPhase(StrEnum):

@@ -20,7 +20,7 @@ from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.sealed import is_sealed, sealed_at
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SourceError, TrustError, together
-from agent.inventory import providers
+from agent.inventory import provider_calls
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaint, Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet
@@ -191,7 +191,7 @@ class Environment:
                 "secret": self.secrets.function(host),
                 "sops": self.secrets.sops_function(),
                 **self._lookups,
-                **providers.functions(self.fleet.providers, complete=self.fleet_read),
+                **provider_calls.functions(self.fleet.providers, complete=self.fleet_read),
             }
             # As in Ansible, no variable takes the place of a magic name
             own = {name: node for name, node in self.inventory.variables(host).items() if name not in magic}

@@ -8,7 +8,6 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin, left_out
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SourceError, TrustError
-from agent.inventory.lint.external_deploys import require_runnable
 from agent.problems import ProblemKind
 
 ReadRepository = Callable[[RepositoryPin], Tree]
@@ -48,6 +47,8 @@ class OtherRepositories:
 
     def require_runnable(self, address: Address, pin: RepositoryPin) -> None:
         """Raise InventoryError unless the deploy file of ``address`` could run on a host."""
+        from agent.inventory.lint.external_deploys import require_runnable  # few inventories name other repositories
+
         if address not in self._runnable:
             require_runnable(address, self.tree(pin))
             self._runnable.add(address)

@@ -10,7 +10,10 @@ import pytest
 from agent.cli.table import EVERYWHERE as COMMON
 
 EVERYWHERE = [option for option in COMMON if option.startswith("--")]
-HEAVY = ("cryptography", "git", "jinja2", "paramiko", "psutil", "pydantic", "pyinfra", "pyrage", "rich", "ssl", "yaml")
+HEAVY = (
+    *("cryptography", "git", "jinja2", "packaging", "paramiko", "psutil", "pydantic", "pyinfra", "pyrage", "rich"),
+    *("ssl", "yaml"),
+)
 
 
 def loaded(*modules: str) -> list[str]:
@@ -31,6 +34,18 @@ def test_a_cycle_and_a_plan_begin_with_no_library(module: str) -> None:
 @pytest.mark.parametrize("module", ["cli.commands.status", "steps.publish"])
 def test_whoever_reads_no_commit_and_not_many_reports_loads_no_library_for_that(module: str) -> None:
     assert {"git", "jinja2", "pyinfra", "paramiko", "pydantic"}.isdisjoint(loaded("agent.cli.main", f"agent.{module}"))
+
+
+@pytest.mark.parametrize("command", ["check", "diff", "lock", "schema", "secret", "inventory"])
+def test_a_command_that_only_reads_the_config_repo_loads_nothing_for_downloads_or_other_repositories(
+    command: str,
+) -> None:
+    used = loaded("agent.cli.main", f"agent.cli.commands.{command}")
+    assert {"packaging", "paramiko", "psutil", "pyinfra", "rich", "ssl"}.isdisjoint(used)
+
+
+def test_fleet_yaml_is_read_without_the_library_of_templates() -> None:
+    assert {"jinja2", "ssl"}.isdisjoint(loaded("agent.inventory.fleet"))
 
 
 @pytest.mark.parametrize("question", ["--help", "--version", "--no-such-option", "nosuch"])

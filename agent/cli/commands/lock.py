@@ -21,7 +21,6 @@ from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.load import load
 from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.source import open_source
-from agent.pinning.renew import Renewal
 from agent.problems import ProblemKind
 from agent.remotes import repositories_of_administrator
 from agent.system.files import write_atomic
@@ -84,6 +83,8 @@ def _write(
     output: Output, root: Path, name: str, names: tuple[str, ...], repositories: Repositories
 ) -> tuple[list[str], list[HostwrightError]]:
     """Write the lock of the inventory ``name``. Return a line for each pin that changed, and the failures."""
+    from agent.pinning.renew import Renewal  # not loaded for --check, which downloads nothing
+
     tree = FolderTree(root)
     environment = load(tree, name, repositories.tree, locked=False)
     old = _old(output, tree, name, keep=bool(names))
