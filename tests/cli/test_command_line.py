@@ -190,7 +190,7 @@ def test_an_inventory_may_be_called_like_a_command(name: str) -> None:
 @pytest.mark.parametrize("options", [(), ("--verbose",)])
 def test_whoever_is_not_root_cannot_be_the_daemon(options: tuple[str, ...]) -> None:
     program = (
-        "import os, sys, agent.__main__, agent.cli.main, agent.cli.commands.daemon\n"
+        "import os, sys, agent.__main__, agent.cli.main, agent.cli.commands.daemon, agent.system.late_methods\n"
         "os.geteuid() or os.seteuid(65534)\n"  # what Python imports may be for root's eyes alone
         "agent.__main__.main()"
     )
