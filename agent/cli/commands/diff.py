@@ -108,7 +108,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
 def _sides(output: Output, root: Path, revisions: Revisions, commits: str) -> tuple[_Side, _Side]:
     """The two sides of ``A``, ``A..B`` or ``A...B``. Raises UsageError."""
     first, dots, second = commits.partition("...") if "..." in commits else commits.partition("..")
-    if revisions.find("HEAD") is None and first in ("", "HEAD"):
+    if first in ("", "HEAD") and revisions.find("HEAD") is None:
         raise UsageError("there is no commit yet to compare with", hint="git commit; `hostwright check` needs none")
     before = revisions.commit(first or "HEAD")
     if dots:
