@@ -1,12 +1,14 @@
-"""What looking at a host in sync costs, by two versions of the agent: ``python -m benchmarks.looking OLD NEW``.
+"""What commands that only read cost, by two versions of the agent: ``python -m benchmarks.looking OLD NEW``.
 
 OLD and NEW name commits of this repository. Each version runs on a host of its own, booted from the same image; the
-commands take turns, so that a slow moment of the machine meets both.
+commands take turns, so that a slow moment of the machine meets both. Some look at the host, which is in sync. The
+others read ``inventories/example``, as an administrator does at a desk.
 """
 
 from __future__ import annotations
 
 import io
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,12 +29,21 @@ from tests.lab.lab import Lab
 
 ROUNDS, SIZE = 7, 1207
 
+_AT_DESK = "hostwright --repo /srv/desk"
+
 COMMANDS = {
     "plan": "hostwright plan",
     "cycle with nothing to do": "hostwright apply",
     "status": "hostwright status",
     "events": "hostwright events",
     "--version": "hostwright --version",
+    "check": f"{_AT_DESK} check",
+    "diff HEAD~..HEAD": f"{_AT_DESK} diff HEAD~..HEAD || [ $? = 10 ]",
+    "lock --check": f"{_AT_DESK} lock --check",
+    "secret list": f"{_AT_DESK} secret list",
+    "inventory": f"{_AT_DESK} inventory",
+    "status at a desk": f"{_AT_DESK} status --remote /srv/config.git",
+    "schema site": "hostwright schema site",
 }
 
 _INSTALL = f"""\
@@ -92,10 +103,24 @@ def repository_in(lab: Lab, folder: Path) -> Path:
     return config.bare(folder / "config.git")
 
 
+def desk_in(folder: Path) -> Path:
+    """A clone of a config repo with the inventory of the examples, and two commits."""
+    desk = ConfigRepo(folder / "desk")
+    for name in ("inventories/example", "deploys", "dotfiles"):
+        shutil.copytree(name, desk.path / name)
+    desk.commit("Begin")
+    template = Path("inventories/example/files/prometheus.yml.j2")
+    desk.commit("Change a template", {f"{template}": f"{template.read_text()}# changed\n"})
+    return desk.path
+
+
 def main(old: str, new: str) -> None:
     with Lab() as lab, tempfile.TemporaryDirectory() as folder:
         repository = repository_in(lab, Path(folder))
         hosts = {commit: host_with(lab, commit, repository) for commit in (old, new)}
+        desk = desk_in(Path(folder))
+        for host in hosts.values():
+            host.push(desk, "/srv/desk")
         print(f"{'CPU seconds, median of ' + str(ROUNDS):32}{old[:12]:>14}{new[:12]:>14}{'ratio':>8}")
         for name, (before, after) in measured(hosts):
             print(f"{name:32}{before:14.3f}{after:14.3f}{after / before:8.2f}")
