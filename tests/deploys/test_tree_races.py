@@ -11,10 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from agent.deploys.place import SYSTEM
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError
 from tests.deploys.trees import as_root, converge, directory, file, only, plan
+from tests.system import acls
 
 MAL = {"owner": "65534", "group": "65534"}
 TRIES = 150
@@ -68,6 +71,19 @@ def test_a_file_that_others_could_write_to_is_replaced_when_it_is_taken_from_the
             kept.write("mal's\n")
         status = path.stat()
         assert (status.st_uid, stat.S_IMODE(status.st_mode), path.read_text()) == (0, 0o644, "wanted\n")
+
+
+@as_root
+@pytest.mark.parametrize("by", ["its group", "an ACL"])
+def test_a_file_is_replaced_when_its_group_or_an_acl_loses_the_right_to_write(tmp_path: Path, by: str) -> None:
+    path = tmp_path / "f"
+    converge(file(path, mode=0o664, **(MAL | {"owner": "0"} if by == "its group" else {})))
+    if by == "an ACL":
+        acls.give(path, 65534, 6)
+    with path.open("r+") as kept:
+        assert only(converge(file(path, mode=0o664))).change.operation.startswith(("set owner", "remove ACL"))
+        kept.write("mal's\n")
+    assert path.read_text() == "wanted\n"
 
 
 @as_root

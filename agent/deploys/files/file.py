@@ -29,6 +29,7 @@ from agent.domain.plan import WantedChange
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from agent.problems import ProblemKind
+from agent.system.attributes import ACCESS
 from agent.system.files import read_bounded
 from agent.system.process import run
 from agent.system.safe_open import UnsafePath
@@ -131,6 +132,9 @@ def _may_stay(found: AtPath, attributes: Attributes) -> bool:
     uid = found.status.st_uid
     mine = os.geteuid() in (0, uid)
     shut_out = uid not in (0, attributes.uid) or found.mode & ~attributes.mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if found.mode & stat.S_IWGRP:  # with an ACL, its mask
+        same_acl = found.giving.get(ACCESS) == attributes.giving.get(ACCESS)
+        shut_out = shut_out or found.status.st_gid not in (0, attributes.gid) or not same_acl
     return found.status.st_nlink == 1 and mine and not shut_out
 
 
