@@ -22,7 +22,7 @@ from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.steps.apply import Progress
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from agent.steps.probe import probe
 from agent.steps.prune import leaving_units, unfit, untold
 from agent.steps.record import wanted_by
 from agent.steps.verify import recall
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from agent.domain.memory import FleetSettings
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
-from agent.system.git import Mirror
 from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from agent.system.remote import Remote
 
 if TYPE_CHECKING:

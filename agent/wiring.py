@@ -26,7 +26,7 @@ from agent.remotes import access_of_host, mirror_of_host, repositories_of_host, 
 from agent.steps.apply import Progress
 from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.system.files import discard, make_private_folder, require_room
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 from agent.system.remote import Remote, answers
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from agent.errors import InventoryError
 from agent.host.believed import SEEN, is_believed, is_intact
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 from agent.system.misplaced import misplaced_folder
 
 _log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 from agent.errors import SettingsError, SourceError
 from agent.system.files import discard, fsync_folder
-from agent.system.git import Mirror
 from agent.system.git_command import git
 from agent.system.git_incoming import TIP
 from agent.system.git_objects import ObjectStore
+from agent.system.mirror import Mirror
 from agent.system.misplaced import begun_afresh, misplaced_folder, set_aside
 from agent.system.process import Completed
 from agent.system.remote import checked_branch

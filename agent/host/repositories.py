@@ -26,7 +26,8 @@ from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote, Transport
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from agent.domain.commit import Accepts, Commit
 from agent.domain.memory import TrustRecord
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 
 TAGS_LIMIT: Final = 50
 """Tags of one range that the agent looks at, the newest first; more are not a release but an attack."""

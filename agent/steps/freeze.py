@@ -11,7 +11,7 @@ from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
 from agent.problems import ProblemKind
 from agent.steps.signatures import NEVER_TRUSTED, SignatureVerifier, read_anchors
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 
 
 class SignerStanding(StrEnum):

@@ -21,7 +21,7 @@ from agent.domain.text import printable
 from agent.errors import TrustError
 from agent.problems import ProblemKind
 from agent.steps.fetch import Followed
-from agent.system.git import Mirror, trailers
+from agent.system.mirror import Mirror, trailers
 
 TRAILER = "Hostwright-Branch"
 

@@ -28,7 +28,7 @@ from agent.domain.tree import Entry
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.steps.record import look
-from agent.system.git import Mirror, trailers
+from agent.system.mirror import Mirror, trailers
 from agent.system.safe_open import UnsafePath
 
 TRAILER = "Hostwright-Prune"

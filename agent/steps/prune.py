@@ -35,7 +35,7 @@ from agent.steps.record import wanted_by
 from agent.steps.remove import carry_out
 from agent.steps.revoke import revoke
 from agent.steps.verify import recall
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from agent.errors import InventoryError
 from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy
 from agent.inventory.load import load
 from agent.inventory.other_repositories import ReadRepository, not_fetched
-from agent.system.git import CommitTree
+from agent.system.git_tree import CommitTree
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
 """Folders that deploy files import and read from, by the custom of pyinfra."""

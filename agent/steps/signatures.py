@@ -19,7 +19,7 @@ from agent.errors import TrustError
 from agent.problems import ProblemKind
 from agent.system import openssh
 from agent.system.files import read_bounded
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 from agent.system.misplaced import misplaced_file
 from agent.system.openssh import RefusedSignatureError, SignedText
 

@@ -30,7 +30,7 @@ from agent.problems import ProblemKind
 from agent.steps.meant import require_meant
 from agent.steps.signatures import NEVER_TRUSTED, SignatureVerifier, moved, read_anchors
 from agent.system import openssh
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 
 
 def verify(

@@ -19,7 +19,8 @@ from agent.host.healing import heal
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.system.files import discard
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.adversary.victim import Victim, motd
 from tests.gitserver import Author, damaging_proxy, http_server
 from tests.system.test_git_damage import overwrite_packs

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.host.paths import Paths
-from agent.system.git import Access
+from agent.system.git_command import Access
 from tests.adversary.victim import Victim, following, motd
 from tests.gitserver import Author, SshServer, author, http_server, ssh_server
 

@@ -33,7 +33,8 @@ from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.parts import Parts
 from agent.steps.apply import Progress
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import Author, ConfigRepo
 
 NOW = 1_790_000_000  # 2026-09-21

@@ -21,7 +21,8 @@ from agent.host.identity import Identity
 from agent.host.paths import Paths
 from agent.host.settings import Settings, render
 from agent.host.state import Memory
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo, HttpServer, author, http_server, ssh_server
 
 FAILED, WARNING = Verdict.FAILED, Verdict.WARNING

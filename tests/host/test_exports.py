@@ -11,7 +11,8 @@ import pytest
 from agent.domain.commit import TrustedCommit
 from agent.host import believed
 from agent.host.exports import Exports
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 
 FILES = {"deploys/a.py": "a = 1\n", "deploys/sub/b.txt": "b\n"}

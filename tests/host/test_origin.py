@@ -12,7 +12,8 @@ import pytest
 from agent.errors import Consequence, SettingsError, SourceError
 from agent.host import origin
 from agent.system.files import discard
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 
 PERSON = 12345
 

@@ -20,7 +20,7 @@ from agent.host import believed, repositories
 from agent.host.repositories import Repositories
 from agent.inventory.lint.external_deploys import require_runnable
 from agent.system import git_command
-from agent.system.git import Access
+from agent.system.git_command import Access
 from tests.gitserver import ConfigRepo, SshServer, http_server, ssh_server
 
 ANY = Access(known_hosts=None, deploy_key=None, timeout_s=30)

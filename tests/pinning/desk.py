@@ -13,7 +13,7 @@ from agent.host.repositories import Repositories
 from agent.inventory.load import load
 from agent.inventory.lock import Lock
 from agent.pinning.renew import Renewal
-from agent.system.git import Access
+from agent.system.git_command import Access
 from tests.inventory.samples import NAME, Repo
 
 

@@ -33,7 +33,8 @@ from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.system import host as machine
 from agent.system import systemd
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests import children
 from tests.gitserver import ConfigRepo
 from tests.reporter import PlayedReporter

@@ -15,7 +15,8 @@ from agent.errors import Exit, TrustError
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.verify import accepted, verify
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import Author, ConfigRepo
 from tests.stage import Stage
 

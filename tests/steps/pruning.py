@@ -23,7 +23,8 @@ from agent.steps import remove, revoke
 from agent.steps.apply import Progress
 from agent.steps.prune import OnRemoveRunner, prune
 from agent.steps.record import look
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 from tests.steps.build import SHA, account, health, plan, planned, state
 

@@ -19,7 +19,8 @@ from agent.host.repositories import Repositories
 from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.state import Memory
 from agent.steps.remember import remember
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 FIRST, SECOND, UNREAD = "1" * 40, "2" * 40, "3" * 40

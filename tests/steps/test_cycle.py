@@ -41,7 +41,8 @@ from agent.problems import ProblemKind
 from agent.select_target import resolved
 from agent.steps.apply import Progress
 from agent.steps.verify import recall
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 from tests.reporter import PlayedReporter
 

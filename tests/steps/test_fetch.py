@@ -11,7 +11,8 @@ from agent.domain.commit import Accept
 from agent.domain.memory import TrustRecord
 from agent.errors import SourceError
 from agent.steps.fetch import fetch
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 
 

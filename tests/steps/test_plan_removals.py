@@ -15,7 +15,8 @@ from agent.domain.plan import Hold, HoldKind
 from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.errors import DeployError
 from agent.steps.plan_removals import RemovalRules, allows, find_removals, hold_removals, removal_rules
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from agent.system.safe_open import UnsafePath
 from tests.gitserver import ConfigRepo
 from tests.steps.build import SHA, deploy, state

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 
 NOWHERE = Access(known_hosts=None, deploy_key=None, timeout_s=30)

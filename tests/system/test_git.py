@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import Consequence, SettingsError, SourceError
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
 from agent.system.git_objects import PACKS_LIMIT
+from agent.system.mirror import Mirror
 from tests.gitserver import (
     ConfigRepo,
     SshServer,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SourceError
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 from tests.system.conftest import NOWHERE, trusting
 

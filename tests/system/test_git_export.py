@@ -10,7 +10,8 @@ import pytest
 
 from agent.errors import SourceError
 from agent.system import git_tree
-from agent.system.git import CommitTree, Mirror
+from agent.system.git_tree import CommitTree
+from agent.system.mirror import Mirror
 from agent.system.process import run
 from tests.gitserver import ConfigRepo
 

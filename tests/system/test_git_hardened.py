@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SourceError
-from agent.system.git import Access, Mirror
-from agent.system.git_command import local_environment
+from agent.system.git_command import Access, local_environment
+from agent.system.mirror import Mirror
 from agent.system.process import run
 from tests.gitserver import ConfigRepo, http_server, silent_server
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.errors import Consequence, SourceError
 from agent.system import git_command, git_remote
-from agent.system.git import Mirror
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo, damaging_proxy, http_server, trickling_proxy
 from tests.system.conftest import NOWHERE, trusting
 

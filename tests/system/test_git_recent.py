@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
 from agent.system.git_objects import RECENT_BYTES, RECENT_MOST, RecentObjects
+from agent.system.mirror import Mirror
 from tests.gitserver import ConfigRepo
 
 

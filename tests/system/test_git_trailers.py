@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.system.git import trailers
+from agent.system.mirror import trailers
 
 HEAD = b"tree 1\nauthor A <a@b> 5 +0000\nX: y\n\n"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import Consequence, SourceError
-from agent.system.git import Access, Mirror
+from agent.system.git_command import Access
+from agent.system.mirror import Mirror
 from agent.system.openssh import unusable
 from tests.gitserver import ConfigRepo, SshServer, author, ssh_server
 

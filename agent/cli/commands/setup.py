@@ -48,8 +48,8 @@ from agent.inventory.load import load
 from agent.remotes import mirror_of_host
 from agent.steps.fetch import fetch
 from agent.steps.verify import accepted, verify
-from agent.system.git import Mirror
 from agent.system.git_incoming import incoming_of
+from agent.system.mirror import Mirror
 from agent.system.remote import Remote, without_password
 from agent.system.systemd import booted
 

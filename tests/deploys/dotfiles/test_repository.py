@@ -12,7 +12,7 @@ from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SourceError
 from agent.host.repositories import Repositories
-from agent.system.git import Access
+from agent.system.git_command import Access
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles import samples
 from tests.deploys.dotfiles.home import items

@@ -28,8 +28,6 @@ from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.git_tree import CommitTree, root_of
 from agent.system.remote import Remote, checked_branch
 
-__all__ = ["Access", "CommitTree", "Mirror", "trailers"]
-
 OBJECT_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a commit or tag; the longest messages that people write have some thousands of bytes."""
 SUBJECT_LIMIT: Final = 120
