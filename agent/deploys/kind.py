@@ -35,8 +35,9 @@ Looked = Seen | OSError | DeployError | None
 class Kind(ABC):
     """One kind of resource. ``name`` is what stands behind the colon in a resource's key."""
 
-    calm: ClassVar[bool] = False
-    """True if a change has no after-effect: it starts nothing that could go wrong a while later."""
+    inert: ClassVar[bool] = False
+    """True if a change of such a resource starts nothing that could go wrong a while later, and no change of another
+    inert resource changes it."""
 
     runs: ClassVar[bool] = False
     """True if such a resource runs, as a unit does."""

@@ -29,7 +29,7 @@ def confirm(
     remembered: dict[str, AppliedDeploy] = {}
     found = {planned.deploy: planned for planned in outcome.found}
     done = {ended.deploy: ended for ended in outcome.deploys}
-    alone = all(_is_calm(result.resource) for result in outcome.changed)
+    alone = all(_is_inert(result.resource) for result in outcome.changed)
     for planned in after.deploys:
         deploy = state.deploy(planned.deploy)
         before = applied.get(deploy.name)
@@ -77,7 +77,7 @@ def _remembered(
         repeated = tuple(
             change.resource
             for change in again
-            if not _is_calm(change.resource)
+            if not _is_inert(change.resource)
             or change.resource in known
             or (
                 change.resource in made
@@ -88,11 +88,11 @@ def _remembered(
     return before
 
 
-def _is_calm(key: str) -> bool:
+def _is_inert(key: str) -> bool:
     """True if no change of another resource of such a kind can have changed this one. If it differs and was not made in
     this cycle, or differs in another way than before it was made, somebody changed it meanwhile: that is drift."""
     kind = kind_named(key.partition(":")[0])
-    return kind is not None and kind.calm
+    return kind is not None and kind.inert
 
 
 def _waiting(planned: DeployPlan) -> set[str]:

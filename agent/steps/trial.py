@@ -111,18 +111,18 @@ def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = 
 
 def settles_at_once(outcome: Outcome) -> bool:
     """True if nothing that changed can have an after-effect. False if nobody knows what changed."""
-    return _are_calm(result.resource for deploy in outcome.deploys for result in deploy.results)
+    return _are_inert(result.resource for deploy in outcome.deploys for result in deploy.results)
 
 
 def removal_settles_at_once(pruned: Pruned) -> bool:
     """True if no removal can have an after-effect. A unit that was told, or an ``on_remove``, may have one later."""
     told = pruned.departed or pruned.stayed or pruned.reloaded.units
-    return not told and _are_calm(removal.entry.key for removal in pruned.done)
+    return not told and _are_inert(removal.entry.key for removal in pruned.done)
 
 
-def _are_calm(keys: Iterable[str]) -> bool:
+def _are_inert(keys: Iterable[str]) -> bool:
     kinds = [kind_named(name) for name in {key.partition(":")[0] for key in keys}]
-    return bool(kinds) and all(kind is not None and kind.calm for kind in kinds)
+    return bool(kinds) and all(kind is not None and kind.inert for kind in kinds)
 
 
 def watch_health(

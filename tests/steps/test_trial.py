@@ -97,10 +97,10 @@ def test_what_falls_while_it_settles_is_bad() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resource", "calm"), [("file:/etc/motd", True), ("unit:web.service", False), ("op:x#1", False)]
+    ("resource", "inert"), [("file:/etc/motd", True), ("unit:web.service", False), ("op:x#1", False)]
 )
-def test_only_what_may_have_an_after_effect_is_watched(resource: str, calm: bool) -> None:
-    assert settles_at_once(outcome(Status.DONE, result(resource=resource))) is calm
+def test_only_what_may_have_an_after_effect_is_watched(resource: str, inert: bool) -> None:
+    assert settles_at_once(outcome(Status.DONE, result(resource=resource))) is inert
 
 
 def test_of_what_nobody_knows_anything_is_expected() -> None:

@@ -45,7 +45,7 @@ _WORDS = {
 class PathKind(Kind):
     """One kind of thing at a path."""
 
-    calm = True
+    inert = True
 
     in_place: ClassVar[int] = 0
     """The type (``stat.S_IFMT``) that can be put right where something is mounted on it; 0 for none."""

@@ -29,7 +29,7 @@ class Timezone(Kind):
     """State: ``link`` (the target of /etc/localtime) and ``file`` (the text of /etc/timezone); None for one that is not
     there. The image is the content of an /etc/localtime that is a file."""
 
-    calm = True
+    inert = True
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root

@@ -46,7 +46,7 @@ class Tool(Kind):
     """State: the ``version`` that is linked, the ``commands`` with the thing in the place of each, and ``damage``, in
     words."""
 
-    calm = True
+    inert = True
 
     def __init__(self, store: ToolStore | None = None, machine: str = "") -> None:
         """``machine``: the platform as pins call it; by default this machine's."""

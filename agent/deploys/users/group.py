@@ -11,7 +11,7 @@ from agent.domain.ownership import LedgerEntry, Seen
 class Group(Kind):
     """The kind ``group``. Its state: ``gid`` and ``members``, the names in its line."""
 
-    calm = True
+    inert = True
 
     def look(self, name: str) -> Seen | None:
         group = accounts.read().groups.get(name)

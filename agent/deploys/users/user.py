@@ -32,7 +32,7 @@ class User(Kind):
     authorized_keys; ``keys``, the sha256 of its lines that are not the agent's, which the agent takes away itself
     (``UNSEEN`` where nobody may look). The image is the content of authorized_keys."""
 
-    calm = True
+    inert = True
 
     def look(self, name: str) -> Seen | None:
         found = accounts.read()
