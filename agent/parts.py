@@ -51,7 +51,7 @@ class Reporter(Protocol):
         return 0
 
 
-class Silent(Reporter):
+class SilentReporter(Reporter):
     """The reporter of a plan, which reports nothing."""
 
     def attempting(self, account: Account) -> None:

@@ -1,4 +1,5 @@
-"""The access of this host to its config repo, to other repositories, and to the branch that takes its reports."""
+"""The access to remotes: of this host to its config repo, to other repositories and to the branch that takes its
+reports; of an administrator to other repositories."""
 
 from __future__ import annotations
 

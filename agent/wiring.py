@@ -21,7 +21,7 @@ from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
-from agent.parts import Named, Parts, Reporter, Silent
+from agent.parts import Named, Parts, Reporter, SilentReporter
 from agent.remotes import access_of_host, mirror_of_host, repositories_of_host, status_branch
 from agent.steps.apply import Progress
 from agent.steps.trial import REMOTE_TIMEOUT_S
@@ -82,7 +82,7 @@ def parts_of_plan(paths: Paths, work: Path) -> Parts:
     """
     settings, progress = read_settings(paths), Progress(started=lambda *_: None, operated=lambda _: None)
     mirror, memory = mirror_of_host(paths, settings), Memory(paths)
-    return _parts(paths, settings, memory, mirror, lock=None, work=work, progress=progress, reporter=Silent())
+    return _parts(paths, settings, memory, mirror, lock=None, work=work, progress=progress, reporter=SilentReporter())
 
 
 def _parts(

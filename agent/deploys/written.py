@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 
 from agent.domain import duration
-from agent.domain.fault import Mistake, no_truth
+from agent.domain.fault import Mistake, refuse_truth
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ def _duration(text: str) -> str:
     return text
 
 
-Number = Annotated[int, BeforeValidator(no_truth)]
+Number = Annotated[int, BeforeValidator(refuse_truth)]
 """A whole number; pydantic alone would take true for 1."""
 
 NO_NUL = AfterValidator(_without_nul)

@@ -66,7 +66,7 @@ def compiled(pattern: str, problem: str, flags: int = 0) -> re.Pattern[str]:
         raise Mistake(f"{problem}: {why}", "put a backslash before what is meant as it is: . * [ (") from None
 
 
-def no_truth(value: object) -> object:
+def refuse_truth(value: object) -> object:
     """``value``, if it is neither true nor false. Raises Mistake otherwise: YAML reads ``yes`` and ``on`` as true."""
     if isinstance(value, bool):
         raise Mistake(

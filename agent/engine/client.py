@@ -184,7 +184,7 @@ class Engine:
                 else:
                     shows, waits = deploy.built_in or not deploy.secrets, waiting[deploy.name]
                     talk = DeployTalk(deploy.name, child, time.monotonic() + self.timeout_s, caller, shows, waits)
-                    outcome = self._settled(talk, unsent)
+                    outcome = self._outcome_of(talk, unsent)
                     over, unsent = talk.over, None
                 outcomes.append(outcome)
                 caller.on_done(outcome)
@@ -245,7 +245,7 @@ class Engine:
         begun = deploy.name in interrupted
         return Order(deploy.name, deploy.kind, deploy.source, arguments, data, begun, own, look), waiting
 
-    def _settled(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
+    def _outcome_of(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
         """The outcome of a talk, also where the child ended or overran its time. Raises DeployError (kind ``engine``)
         where it sends what cannot be read."""
         try:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from agent.deploys.written import ExactlyWritten
 from agent.domain.address import Address
 from agent.domain.codec import to_plain
-from agent.domain.fault import Mistake, no_truth
+from agent.domain.fault import Mistake, refuse_truth
 from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, SecretPin, ToolPin
 from agent.errors import InventoryError
 from agent.inventory import validation
@@ -128,7 +128,7 @@ class LockedSecret(ExactlyWritten):
 
 
 class LockFile(ExactlyWritten):
-    version: Annotated[Literal[1], BeforeValidator(no_truth)]
+    version: Annotated[Literal[1], BeforeValidator(refuse_truth)]
     agent: LockedAgent | None = None
     tools: dict[ToolName, LockedTool] = Field(default_factory=dict)
     repositories: Annotated[tuple[LockedRepository, ...], Field(strict=False)] = ()

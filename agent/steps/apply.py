@@ -124,7 +124,7 @@ def apply(
         earlier=permitted.plan,
     )
     return Outcome(
-        tuple(_settled(outcome, decided) for outcome in outcomes),
+        tuple(_completed(outcome, decided) for outcome in outcomes),
         tuple(planned for planned in decided.plans.values() if planned.error is None),
         tuple(decided.recorded),
     )
@@ -144,7 +144,7 @@ def _intended(outcome: DeployOutcome, planned: DeployPlan | None) -> list[str]:
 _NOT_WELL = frozenset({Status.FAILED, Status.STOPPED, Status.SKIPPED})
 
 
-def _settled(outcome: DeployOutcome, decided: _Decisions) -> DeployOutcome:
+def _completed(outcome: DeployOutcome, decided: _Decisions) -> DeployOutcome:
     """``outcome`` with what the engine does not know: the times at which operations ended, and why a deploy was skipped
     or held."""
     name = outcome.deploy

@@ -1,5 +1,5 @@
-"""The kind ``package``: looking at packages, removing them together, and restoring them as they were, by the package
-manager of the host."""
+"""The kind ``package``, and the package managers that it works by: their base, and the choice of the host's own.
+``apt_packages`` has that of apt, ``other_managers`` has all others."""
 
 from __future__ import annotations
 
