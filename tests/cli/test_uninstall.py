@@ -71,7 +71,7 @@ def test_bootstrap_waits_until_the_last_package_is_gone(paths: Paths, monkeypatc
     Ledger(paths.ledger).record("package:git", "(bootstrap)", 0, None)
     monkeypatch.setattr(uninstall, "require_root", lambda: None)
     monkeypatch.setattr(uninstall, "Paths", lambda: paths)
-    manager = SimpleNamespace(farewell=lambda names: (["apt-get", "purge", *names], {}))
+    manager = SimpleNamespace(removal_command=lambda names: (["apt-get", "purge", *names], {}))
     monkeypatch.setattr(uninstall, "require_manager", lambda: manager)
     held = []
 

@@ -115,7 +115,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
                 output.say(line)
             with suppress(DeployError, OSError):  # uninstalling itself names the error
                 own = [entry.name for entry in entries if _is_own(entry)]
-                if going := len(own) - len(require_manager().farewell(own)[1] if own else ()):
+                if going := len(own) - len(require_manager().removal_command(own)[1] if own else ()):
                     output.say(f"removed last: {packages_told(going)}")
         output.say("the agent itself is taken off" + (", and nothing else" if keep else ""))
         return output.ask("go on?")
@@ -176,7 +176,7 @@ def _give_back(paths: Paths, gone: Gone, talk: _Talk) -> bool:
     gone.failed += [f"{paths.ledger}: {name} is damaged: nobody knows what was there before" for name in damaged]
     own = [entry.name for entry in entries if _is_own(entry)]
     try:
-        gone.last, stayed = require_manager().farewell(own) if own else ((), {})
+        gone.last, stayed = require_manager().removal_command(own) if own else ((), {})
     except (DeployError, OSError) as error:
         gone.failed.append(f"the packages that the agent needs: {error}")
     else:

@@ -57,7 +57,7 @@ class AptPackages(PackageManager):
             removal.run(removal.changes)
         return removal.stayed
 
-    def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
+    def removal_command(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
         apt.mend()
         removal = PackageRemoval(names, purge=True)
         going = removal.possible(removal.changes)

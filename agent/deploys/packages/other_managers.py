@@ -121,7 +121,7 @@ class OtherManager(PackageManager):
                 stayed[name] = "another package needs it" if done.ok else _reason(done)
         return stayed
 
-    def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
+    def removal_command(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
         there = self._there(names)
         return ([*self.purge, *there] if there else []), {}
 

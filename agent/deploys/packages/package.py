@@ -34,7 +34,7 @@ class PackageManager(ABC):
         """Give an adopted package its state of before. ``now``: its state now. Raises DeployError where that fails."""
 
     @abstractmethod
-    def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
+    def removal_command(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command that removes packages with their configuration, to be run after the agent has gone; empty where
         there is nothing to remove. And the reasons why some have to stay, by name."""
 
