@@ -39,7 +39,7 @@ class CorrectionCommand(FunctionCommand):
 @operation()
 def correct(
     find: Callable[[], Sequence[Correction]],
-    resources: Sequence[str] = (),  # noqa: ARG001 - engine.ownership reads it from the call
+    resources: Sequence[str] = (),  # noqa: ARG001 - engine.operation_calls reads it from the call
 ) -> Generator[CorrectionCommand, None, None]:
     """Make the corrections that ``find`` returns. ``resources``: keys of all resources that the operation looks after,
     where the desired state does not list them. Call it with ``_continue_on_error=True``."""

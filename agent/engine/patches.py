@@ -21,8 +21,8 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from agent.engine.code import repository, run_file
 from agent.engine.connector import HereConnector
 from agent.engine.dry_run import DryRunMeta
+from agent.engine.operation_calls import require_closure
 from agent.engine.output import read_buffer
-from agent.engine.ownership import require_closure
 from agent.engine.run_as import running_as
 
 

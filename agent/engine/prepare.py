@@ -27,7 +27,7 @@ from agent.engine.code import UnpreparedError, enter, explain, misses_something
 from agent.engine.connector import HereConnector
 from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
-from agent.engine.ownership import CORRECT, call_of, owned
+from agent.engine.operation_calls import CORRECT, call_of, owned
 from agent.engine.patches import run_source
 from agent.engine.protocol import FoundDeploy, Order
 from agent.engine.this_host import read_group_data, this_host

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.engine.client import FoundDeploy
-from agent.engine.ownership import Call, owned, require_closure
+from agent.engine.operation_calls import Call, owned, require_closure
 from tests.engine.conftest import Bench
 
 CALLS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (

@@ -1,4 +1,4 @@
-"""The keys of the prunable resources that a call of an operation of pyinfra's looks after.
+"""Calls of pyinfra's operations by deploy code, and the keys of the prunable resources that each looks after.
 
 ``deploys.kind`` has the operations that are understood. All others have no keys (shell commands, uploads of folders,
 lines of files, blocks, whose markers are pyinfra's and not the agent's): they count as unowned and are never pruned.
