@@ -34,7 +34,7 @@ from agent.deploys.sysctl.spec import Setting
 from agent.deploys.users.spec import AccountEntry, GroupEntry
 from agent.deploys.written import descriptions
 from agent.domain.fault import Fault
-from agent.engine import ownership
+from agent.engine import operation_calls
 from agent.inventory.environment import Environment
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet
 from agent.inventory.schema import schema
@@ -173,7 +173,7 @@ def owned() -> str:
     """One row for each kind of resource, with pyinfra's operations that it is known by."""
     kinds: dict[str, list[str]] = {}
     for operation in OPERATIONS:
-        (key,) = ownership.owned(ownership.Call(f"pyinfra.operations.{operation}", SAMPLE))
+        (key,) = operation_calls.owned(operation_calls.Call(f"pyinfra.operations.{operation}", SAMPLE))
         kinds.setdefault(key.partition(":")[0], []).append(f"`{operation}`")
     return _table("resource | operations", ([f"`{kind}:`", " ".join(names)] for kind, names in kinds.items()))
 
