@@ -38,6 +38,7 @@ class Run:
     def __init__(self, **worker: object) -> None:
         self._worker = worker
         self.told: list[str] = []
+        self.keywords: dict[str, set[str]] = {}
 
     def pytest_configure(self, config: pytest.Config) -> None:
         vars(config).update(self._worker)
@@ -48,6 +49,7 @@ class Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.told.append(f"{report.nodeid.partition('::')[2]} {report.when} {report.outcome}")
+        self.keywords[report.nodeid.partition("::")[2]] = {*report.keywords}
 
 
 def run(folder: Path, run: Run, *options: str) -> list[str]:
@@ -69,6 +71,13 @@ def test_a_worker_tells_each_outcome_once_and_of_fixtures_those_that_failed(tmp_
         "test_after call passed",
         "test_after teardown failed",
     ]
+
+
+def test_of_keywords_a_worker_tells_those_by_which_skips_share_a_line(tmp_path: Path) -> None:
+    told = Run(workerinput={})
+    run(tmp_path, told)
+    assert told.keywords["test_left_out"] == {"skip", "pytestmark"}
+    assert told.keywords["test_good"] == set()
 
 
 @pytest.mark.parametrize("option", ["--durations=1", "--junit-xml=all.xml"])
