@@ -30,6 +30,7 @@ def test_left_out(): pass
 def test_before(not_made): pass
 def test_after(not_removed): pass
 """
+"""One test of each outcome; what is skipped here is what the tests below look at."""
 
 
 class Run:

@@ -140,14 +140,20 @@ def test_an_account_that_is_released_loses_what_the_agent_gave_it_and_nothing_el
     assert "/bin/sh\n" in account(deploys, "lea")
 
 
+def take_the_place_of_keys(deploys: Deploys, kinds: Kinds, name: str) -> None:
+    """Make an account with a key of its own, of which Git then wants another one alone."""
+    ssh = f"/home/{name}/.ssh"
+    deploys.host.run(f"useradd -m {name}; install -d -o {name} -g {name} -m 700 {ssh}")
+    deploys.host.run(f"cd {ssh}; echo 'restrict {KEY}' > authorized_keys; chown {name}: authorized_keys")
+    kinds.remember(f"user:{name}")
+    deploys.converge("users", {name: {"keys": [KEY], "exclusive_keys": True}})
+    kinds.settle(f"user:{name}")
+
+
 def test_keys_that_exclusive_keys_took_the_place_of_are_given_back_after_a_release(
     deploys: Deploys, kinds: Kinds
 ) -> None:
-    deploys.host.run("useradd -m eli; install -d -o eli -g eli -m 700 /home/eli/.ssh")
-    deploys.host.run(f"cd /home/eli/.ssh; echo 'restrict {KEY}' > authorized_keys; chown eli: authorized_keys")
-    kinds.remember("user:eli")
-    deploys.converge("users", {"eli": {"keys": [KEY], "exclusive_keys": True}})
-    kinds.settle("user:eli")
+    take_the_place_of_keys(deploys, kinds, "eli")
     kinds.release("user:eli")
     assert deploys.host.read("/home/eli/.ssh/authorized_keys") == "", "nobody comes in by what Git wanted"
     assert kinds.restore("user:eli") == ""
@@ -157,11 +163,7 @@ def test_keys_that_exclusive_keys_took_the_place_of_are_given_back_after_a_relea
 def test_keys_are_given_back_where_an_earlier_version_noted_all_lines_that_it_left(
     deploys: Deploys, kinds: Kinds
 ) -> None:
-    deploys.host.run("useradd -m ivo; install -d -o ivo -g ivo -m 700 /home/ivo/.ssh")
-    deploys.host.run(f"cd /home/ivo/.ssh; echo 'restrict {KEY}' > authorized_keys; chown ivo: authorized_keys")
-    kinds.remember("user:ivo")
-    deploys.converge("users", {"ivo": {"keys": [KEY], "exclusive_keys": True}})
-    kinds.settle("user:ivo")
+    take_the_place_of_keys(deploys, kinds, "ivo")
     whole = deploys.host.run("sha256sum < /home/ivo/.ssh/authorized_keys").output.split()[0]
     kinds._left["user:ivo"]["state"]["keys"] = whole
     assert kinds.restore("user:ivo") == ""
