@@ -52,9 +52,16 @@ def included(code: bytes) -> dict[str, int]:
 
 def relative_import(code: bytes) -> int:
     """The line of the first relative import, such as ``from .b import c``; 0 if there is none. A deploy file is run and
-    not imported, so it is no part of a package."""
-    nodes = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom))
+    not imported, so it is no part of a package. An import for type checkers alone does not count: it is not run."""
+    tree = ast.parse(code)
+    blocks = (node.body for node in ast.walk(tree) if isinstance(node, ast.If) and _for_type_checkers(node.test))
+    never_run = {part for block in blocks for statement in block for part in ast.walk(statement)}
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node not in never_run)
     return min((node.lineno for node in nodes if node.level), default=0)
+
+
+def _for_type_checkers(condition: ast.expr) -> bool:
+    return ast.unparse(condition) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def _idle(node: ast.stmt, *, ran: bool) -> bool:

@@ -34,3 +34,15 @@ def test_an_included_file_is_found_by_each_way_that_leads_to_it(repo: Repo, path
     if path != "../none.py":
         with pytest.raises(InventoryError, match=r"deploys/tasks/a.py:1:1: not Python"):
             checked(repo.load())
+
+
+@pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_a_relative_import_for_type_checkers_alone_is_none(repo: Repo, condition: str) -> None:
+    checking = f"import typing\nfrom typing import TYPE_CHECKING\nif {condition}:"
+    relative = "    from .kinds import Kind\n"
+    repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/web.py}]}")
+    repo.write("/deploys/web.py", f"{checking}\n{relative}print('x')\n")
+    checked(repo.load())
+    repo.write("/deploys/web.py", f"{checking}\n    pass\nelse:\n{relative}print('x')\n")
+    with pytest.raises(InventoryError, match=r"deploys/web.py:6:1: a relative import"):
+        checked(repo.load())
